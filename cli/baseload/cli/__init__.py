@@ -1,0 +1,1 @@
+"""HOW people drive it: the `deploy` command."""

@@ -1,0 +1,1 @@
+"""WHAT GETS BUILT: Pulumi components made from model specs."""

@@ -1,0 +1,1 @@
+"""Model specs: what to serve, as files and as values."""

@@ -1,0 +1,165 @@
+"""A model spec as values: frozen, complete (defaults filled in), with units in the names.
+
+`baseload.planner.spec.load` makes these from YAML; nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+
+
+class Precision(StrEnum):
+    """Weight format; decides the bytes per parameter."""
+
+    FP16 = "fp16"
+    FP8 = "fp8"
+    INT4 = "int4"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model by its Hugging Face id, served by RunPod's vLLM worker."""
+
+    id: str
+    parameters: Decimal
+    """Number of weights, in units (7.25B is 7_250_000_000)."""
+    precision: Precision = Precision.FP16
+    max_context: int | None = None
+    """Tokens; None leaves it to the server."""
+
+
+@dataclass(frozen=True)
+class SecretRef:
+    """A value that is not in the spec: taken at `up` from the environment variable or Pulumi's secret config."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """Any container image, as the alternative to a model id."""
+
+    image: str
+    args: str = ""
+    env: Mapping[str, str | SecretRef] = field(default_factory=dict)
+    registry: str | None = None
+    """RunPod's id of a stored registry credential."""
+    disk_gb: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Mean tokens per request."""
+
+    prompt: Decimal
+    output: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """How sure the traffic figure is: factors on the expected rate, low <= 1 <= high."""
+
+    low: Decimal = Decimal(1)
+    high: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What is asked of the endpoint."""
+
+    requests_per_day: Decimal
+    tokens: Tokens | None = None
+    range: Range = Range()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """Measured figures; None is unknown, never zero."""
+
+    service_time_s: Decimal | None = None
+    """Mean time a worker is busy with one request at the given concurrency."""
+    service_time_cv: Decimal = Decimal(1)
+    """Coefficient of variation of the service time."""
+    cold_start_s: Decimal | None = None
+    """From the start of a worker until it can take a request."""
+    concurrency: int = 1
+    """Requests that one worker serves at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Ceilings in US dollars; None is no limit."""
+
+    monthly_usd: Decimal | None = None
+    hourly_worst_case_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueDelay:
+    """Start a worker when a request has waited this long."""
+
+    seconds: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestCount:
+    """Keep one worker per so many waiting or running requests."""
+
+    requests: int
+
+
+class RunpodMode(StrEnum):
+    """Flex scales to zero, Active keeps at least one worker."""
+
+    FLEX = "flex"
+    ACTIVE = "active"
+
+
+class FlashBoot(StrEnum):
+    """RunPod's retained-worker start."""
+
+    OFF = "off"
+    FLASHBOOT = "flashboot"
+    PRIORITY = "priority"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunpodTarget:
+    """A RunPod serverless endpoint of type QUEUE."""
+
+    gpu: str
+    """Pool id, for instance ADA_24."""
+    gpu_count: int = 1
+    mode: RunpodMode = RunpodMode.FLEX
+    workers_min: int = 0
+    workers_max: int = 3
+    idle_timeout_s: int | None = 5
+    """None with request-count scaling, where RunPod has no idle timeout."""
+    scaling: QueueDelay | RequestCount = QueueDelay(seconds=Decimal(4))
+    flashboot: FlashBoot = FlashBoot.OFF
+    execution_timeout_s: Decimal = Decimal(600)
+    min_cuda: str | None = None
+    data_centers: tuple[str, ...] = ()
+    volume: str | None = None
+    """Id of a network volume."""
+    active_discount: Decimal = Decimal(0)
+    """Share off the Flex rate for always-on workers (0 to 1); RunPod grants it on request only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One model spec file."""
+
+    name: str
+    file: Path
+    serves: Model | Container
+    traffic: Traffic | None
+    performance: Performance
+    limits: Limits
+    target: RunpodTarget
+    digest: str
+    """`sha256:` of the canonical content, without secret values (there are none in a spec)."""
