@@ -1,0 +1,59 @@
+"""What every test shares: golden files, an environment without anybody's keys, one Hypothesis profile.
+
+Must not know any room: fixtures of a room stand in `tests/<room>/conftest.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+PRIVATE = ("RUNPOD_", "PULUMI_", "BASELOAD_")
+"""Variables that a developer's machine may have and that change what the code does."""
+
+settings.register_profile("ci", derandomize=True, deadline=None, database=None)
+settings.load_profile("ci")
+
+Golden = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-goldens", action="store_true", help="write the golden files anew instead of comparing")
+
+
+@pytest.fixture(autouse=True)
+def _no_private_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(PRIVATE):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compare `text` with `goldens/<name>.txt` beside the test file; the caller scrubs times, ids and paths first."""
+    folder = request.path.parent / "goldens"
+    update = bool(request.config.getoption("--update-goldens"))
+
+    def check(name: str, text: str) -> None:
+        file = folder / f"{name}.txt"
+        text = text.rstrip("\n") + "\n"
+        if update:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", newline="\n")
+            return
+        if not file.is_file():
+            pytest.fail(f"no golden file {_short(file)}; make it with --update-goldens and read it", pytrace=False)
+        wanted = file.read_text(encoding="utf-8")
+        if text != wanted:
+            lines = difflib.unified_diff(wanted.splitlines(), text.splitlines(), _short(file), "now", lineterm="")
+            pytest.fail("\n".join([*lines, "(if this is meant: --update-goldens)"]), pytrace=False)
+
+    def _short(file: Path) -> str:
+        return file.relative_to(request.config.rootpath).as_posix()
+
+    return check
