@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from baseload.components import build
 from baseload.components.vllm import IMAGE
 from baseload.planner.errors import UsageError

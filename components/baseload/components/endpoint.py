@@ -16,7 +16,7 @@ from baseload.components.vllm import container_of
 from baseload.planner.spec.model import FlashBoot, ModelSpec, QueueDelay, RequestCount
 
 START_TIMEOUT = "45m"
-"""For create and update: pulling a vLLM image and the worker's own VLLM_STARTUP_TIMEOUT (1200 s) come one after the other."""
+"""For create and update: a vLLM image is pulled first, then the worker has its own VLLM_STARTUP_TIMEOUT (1200 s)."""
 
 DELETE_TIMEOUT = "10m"
 

@@ -7,9 +7,9 @@ no network.
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 
-from baseload.planner.spec.model import Container, Model, ModelSpec, Precision
+from baseload.planner.memory import BYTES_PER_WEIGHT
+from baseload.planner.spec.model import Container, Model, ModelSpec
 
 IMAGE = "runpod/worker-v1-vllm:v2.25.2"
 """A version, never `latest`: RunPod caches mutable tags, so a moved tag would not roll out."""
@@ -24,9 +24,7 @@ DISK_BESIDE_WEIGHTS_GB = 50
 """Our own margin for the unpacked image and vLLM's compile cache, where the weights alone come near `DISK_GB`."""
 
 GPU_MEMORY_UTILIZATION = "0.90"
-"""The README's default; hub.json says 0.95. The lower one leaves room for CUDA graphs, and is sent so that it is known."""
-
-BYTES_PER_PARAMETER = {Precision.FP16: Decimal(2), Precision.FP8: Decimal(1), Precision.INT4: Decimal("0.5")}
+"""The README's default (hub.json says 0.95): the lower one leaves room for CUDA graphs. Sent, so that it is known."""
 
 
 def container_of(spec: ModelSpec) -> tuple[Container, str | None]:
@@ -43,7 +41,7 @@ def container_of(spec: ModelSpec) -> tuple[Container, str | None]:
 
 
 def _vllm(model: Model, gpu_count: int) -> Container:
-    weights_gb = model.parameters * BYTES_PER_PARAMETER[model.precision] / 10**9
+    weights_gb = model.parameters * BYTES_PER_WEIGHT[model.precision] / 10**9
     return Container(
         image=IMAGE,
         env={
