@@ -1,0 +1,112 @@
+"""One spec file through all stages: text, form, rules, values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
+from baseload.planner.errors import SpecError
+from baseload.planner.spec import rules, structure, values
+from baseload.planner.spec.model import ModelSpec
+from baseload.planner.spec.source import Document, parse, read
+
+MOST_PROBLEMS = 100
+"""Told per file; a file with more is not the file that was meant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecFile:
+    """What a file gave: a spec or errors, and maybe warnings."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    spec: ModelSpec | None = None
+    name: str | None = None
+    """Known even where the rest is wrong."""
+    name_at: Location | None = None
+
+
+def read_spec(path: Path) -> SpecFile:
+    """Everything that can be said about one file; never raises."""
+    try:
+        return checked(read(path))
+    except SpecError as error:
+        return SpecFile(diagnostics=error.diagnostics)
+
+
+def parse_spec(path: Path, text: str) -> SpecFile:
+    """As `read_spec`, for text that is already at hand; `path` is only named."""
+    try:
+        return checked(parse(path, text))
+    except SpecError as error:
+        return SpecFile(diagnostics=error.diagnostics)
+
+
+def checked(document: Document) -> SpecFile:
+    """The stages after the text."""
+    violations = list(structure.violations(document))
+    told = [*document.problems, *(diagnostic for _, diagnostic in violations)]
+    content = document.content
+    if not isinstance(content, Mapping):
+        return SpecFile(diagnostics=_cut(told))
+    spoiled = rules.spoiled({at for at, _ in violations} | document.broken)
+    sections = rules.sections(content, spoiled)
+    told += rules.broken_rules(document, sections, spoiled)
+    told += structure.not_evaluated(document)
+    spec = None
+    if not any(item.severity is Severity.ERROR for item in told):
+        serves = sections.model or sections.container
+        assert serves is not None, "required by the schema"
+        assert sections.runpod is not None, "required by the schema"
+        spec = ModelSpec(
+            name=content["name"],
+            file=document.file,
+            serves=serves,
+            traffic=sections.traffic,
+            performance=sections.performance,
+            limits=values.limits(content.get("limits", {})),
+            target=sections.runpod,
+            digest=values.digest(content),
+        )
+    named = ("name",) not in spoiled and "name" in content
+    return SpecFile(
+        diagnostics=_cut(told),
+        spec=spec,
+        name=content["name"] if named else None,
+        name_at=document.value(("name",)) if named else None,
+    )
+
+
+def names_taken_twice(files: Iterable[SpecFile]) -> list[Diagnostic]:
+    """An error at each name that an earlier file has."""
+    first: dict[str, Location | None] = {}
+    found = []
+    for file in files:
+        if file.name is None:
+            continue
+        if file.name in first:
+            summary = f"the name `{file.name}` is already taken in {first[file.name]}"
+            found.append(
+                Diagnostic(
+                    code="spec/duplicate-name", summary=summary, where=file.name_at, hint="names are unique in a stack"
+                )
+            )
+        first.setdefault(file.name, file.name_at)
+    return found
+
+
+def _cut(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    ordered = in_order(diagnostics)
+    if len(ordered) <= MOST_PROBLEMS:
+        return ordered
+    # Errors first: among so many lines the one that stops the command must not be cut.
+    kept = sorted(ordered, key=lambda item: item.severity is not Severity.ERROR)[:MOST_PROBLEMS]
+    where = kept[-1].where
+    rest = Diagnostic(
+        code="spec/more",
+        summary=f"{len(ordered) - MOST_PROBLEMS} more problems in this file",
+        severity=Severity.NOTE,
+        where=Location(where.file) if where else None,
+    )
+    return (*in_order(kept), rest)

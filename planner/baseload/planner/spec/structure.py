@@ -1,0 +1,386 @@
+"""Content against the JSON Schema, in words: each violation with its place, a reason and a remedy.
+
+The schema is the only source of what is allowed; nothing here names a key of it. It uses some annotations of its own:
+
+`x-unit`              text of a number and a unit (`duration`: ms, s, m, h; `count`: K, M, B, T)
+`x-minimum/-maximum`  bounds of such a quantity
+`x-whole`             such a quantity must be a multiple of this
+`x-wanted`            what a `pattern` means, in words
+`x-later`             keys (or values) that are planned and not supported yet
+`x-not-evaluated`     accepted, without effect yet
+`writeOnly`           (standard) never repeated in a message: it may be a secret
+
+The schema avoids `anyOf` and has one `oneOf` (of required keys only), because a validator cannot tell which
+branch was meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baseload.planner.diagnostics import Diagnostic, Location, Severity
+from baseload.planner.gpus import POOLS, pools_with
+from baseload.planner.spec.source import At, Document, short
+from baseload.planner.spec.values import quantity
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+Schema = Mapping[str, Any]
+SCHEMA_FILE = Path(__file__).with_name("model-spec.schema.json")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a model spec."""
+    loaded: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def violations(document: Document) -> Iterator[tuple[At, Diagnostic]]:
+    """Every violation of the schema with the path of what it spoils, in no certain order."""
+    errors = [(tuple(error.absolute_path), error) for error in _validator().iter_errors(document.content)]
+    wrong_type = {at for at, error in errors if error.validator == "type"}
+    for at, error in errors:
+        if any(at[: len(broken)] == broken for broken in document.broken):
+            continue  # already reported, with a better reason
+        if at not in wrong_type or error.validator == "type":
+            yield from _Explanation(document, error, at).found()
+
+
+def not_evaluated(document: Document) -> Iterator[Diagnostic]:
+    """A warning for each key that is accepted and has no effect yet."""
+    return _not_evaluated(document, document.content, schema(), ())
+
+
+def _not_evaluated(document: Document, content: Any, rule: Schema, at: At) -> Iterator[Diagnostic]:
+    if not isinstance(content, Mapping):
+        return
+    for key, inner in rule.get("properties", {}).items():
+        if key not in content:
+            continue
+        if inner.get("x-not-evaluated"):
+            summary = f"{_name((*at, key))} is accepted but not evaluated yet"
+            where = document.key((*at, key))
+            yield Diagnostic(code="spec/not-evaluated", summary=summary, severity=Severity.WARNING, where=where)
+        yield from _not_evaluated(document, content[key], inner, (*at, key))
+
+
+@cache
+def _validator() -> Validator:
+    # Imported here because it costs seven times the start of Python; most commands never check a file.
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    keywords = {
+        "required": _required,
+        "pattern": _pattern,
+        "x-minimum": _at_least,
+        "x-maximum": _at_most,
+        "x-whole": _whole,
+    }
+    validator: Validator = extend(Draft202012Validator, keywords)(schema())  # type: ignore[no-untyped-call]
+    return validator
+
+
+def _violation(keyword: str) -> ValidationError:
+    from jsonschema import ValidationError
+
+    return ValidationError(keyword)
+
+
+def _required(_: Validator, keys: list[str], value: Any, __: Schema) -> Iterator[ValidationError]:
+    # jsonschema's own gives one error per key and names the key in the message only.
+    if isinstance(value, Mapping) and not value.keys() >= set(keys):
+        yield _violation("required")
+
+
+def _pattern(_: Validator, pattern: str, value: Any, __: Schema) -> Iterator[ValidationError]:
+    # JSON Schema means ECMA's `$`, which is the end; Python's also accepts a newline before it.
+    if isinstance(value, str) and not re.search(pattern.replace("$", r"\Z"), value):
+        yield _violation("pattern")
+
+
+def _at_least(_: Validator, bound: str, value: Any, __: Schema) -> Iterator[ValidationError]:
+    if (number := _number(value)) is not None and number < (quantity(bound) or 0):
+        yield _violation("x-minimum")
+
+
+def _at_most(_: Validator, bound: str, value: Any, __: Schema) -> Iterator[ValidationError]:
+    if (number := _number(value)) is not None and number > (quantity(bound) or 0):
+        yield _violation("x-maximum")
+
+
+def _whole(_: Validator, step: str, value: Any, __: Schema) -> Iterator[ValidationError]:
+    if isinstance(value, str) and (number := quantity(value)) is not None and number % (quantity(step) or 1):
+        yield _violation("x-whole")
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    return quantity(value)
+
+
+Found = Iterator[tuple[At, Diagnostic]]
+
+
+class _Explanation:
+    """One violation in words."""
+
+    def __init__(self, document: Document, error: ValidationError, at: At) -> None:
+        self._document = document
+        self._at = at
+        self._keyword = str(error.validator)
+        self._bound: Any = error.validator_value
+        self._value: Any = error.instance
+        self._schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+        self._is_key = "propertyNames" in error.absolute_schema_path
+
+    def found(self) -> Found:
+        match self._keyword:
+            case "additionalProperties":
+                yield from self._extra_keys()
+            case "required":
+                yield from self._missing_keys()
+            case "oneOf":
+                yield from self._exactly_one_of_keys()
+            case "minProperties" | "maxProperties":
+                yield self._at, self._wrong_number_of_keys()
+            case _:
+                at = (*self._at, str(self._value)) if self._is_key else self._at
+                yield at, self._wrong_value()
+
+    def _extra_keys(self) -> Found:
+        known = list(self._schema.get("properties", {}))
+        for key in self._value:
+            if key in known:
+                continue
+            at = (*self._at, key)
+            where = self._document.key(at)
+            if key in self._later():
+                yield at, self._not_yet(key, where)
+            else:
+                hint = _did_you_mean(key, known) or _belongs_under(key) or f"known here: {_listed(known)}"
+                yield at, _error("spec/unknown-key", f"unknown key {_quoted(key)}", where, hint)
+
+    def _missing_keys(self) -> Found:
+        if self._later().keys() & self._value.keys():
+            return  # what stands there is refused by name
+        for key in self._bound:
+            if key not in self._value:
+                # The whole mapping is spoiled, but never the whole file.
+                yield self._at or (key,), self._missing(f"`{key}`")
+
+    def _exactly_one_of_keys(self) -> Found:
+        keys = [branch["required"][0] for branch in self._bound]
+        choice = " or ".join(f"`{key}`" for key in keys)
+        given = [key for key in keys if key in self._value]
+        if given:
+            where = max(self._document.key((*self._at, key)) for key in given)
+            yield (*self._at, keys[-1]), _error("spec/too-many-keys", f"give {choice}, not both", where)
+        else:
+            yield (*self._at, keys[0]), self._missing(choice)
+
+    def _wrong_number_of_keys(self) -> Diagnostic:
+        if self._keyword == "maxProperties" and self._bound > 1:
+            return self._say("spec/too-long", f"more than {self._bound} keys")
+        choice = " or ".join(f"`{key}`" for key in self._schema["properties"])
+        return self._say("spec/too-many-keys" if self._value else "spec/missing-key", f"give exactly one of {choice}")
+
+    def _wrong_value(self) -> Diagnostic:
+        match self._keyword:
+            case "type":
+                return self._wrong_type()
+            case "enum":
+                return self._not_a_choice()
+            case "pattern":
+                return self._no_match()
+            case "minimum" | "x-minimum":
+                return self._say("spec/out-of-range", f"{self._shown()} is less than {self._bound}")
+            case "maximum" | "x-maximum":
+                return self._say("spec/out-of-range", f"{self._shown()} is more than {self._bound}")
+            case "x-whole":
+                return self._say("spec/out-of-range", f"{self._shown()} is not a multiple of {self._bound}")
+            case "maxLength":
+                return self._say("spec/too-long", f"longer than {self._bound} characters")
+            case "maxItems":
+                return self._say("spec/too-long", f"more than {self._bound} items")
+            case "uniqueItems":
+                return self._say("spec/repeated", "an item stands here twice")
+            case keyword:
+                # A keyword that the schema has begun to use needs its sentence here.
+                raise NotImplementedError(keyword)
+
+    def _wrong_type(self) -> Diagnostic:
+        if isinstance(self._value, str) and self._value in self._later():
+            return self._not_yet(self._value, self._document.value(self._at))
+        if self._schema.get("x-unit") == "duration" and _is_number(self._value):
+            forms = ", ".join(f"`{_plain(self._value)}{unit}`" for unit in ("ms", "s", "m", "h"))
+            return self._say("spec/unit", f"{self._shown()} has no unit", f"write one of {forms}")
+        wanted = " or ".join(_TYPES[kind] for kind in ([self._bound] if isinstance(self._bound, str) else self._bound))
+        if self._at == ():
+            return self._say("spec/type", f"a model spec is {wanted}, this is {_kind(self._value)}")
+        hint = None
+        if "string" in self._bound and (_is_number(self._value) or isinstance(self._value, bool)):
+            hint = "put it into quotes if it is meant as text"
+        if self._value is None:
+            hint = "remove the key or give it a value"
+        return self._say("spec/type", f"wanted {wanted}, found {self._shown()}", hint)
+
+    def _not_a_choice(self) -> Diagnostic:
+        choices: list[str] = self._bound
+        hint = _did_you_mean(str(self._value), choices) or f"one of {_listed(choices)}"
+        if choices == list(POOLS):
+            return self._unknown_pool(hint)
+        return self._say("spec/choice", f"{self._shown()} is not a choice here", hint)
+
+    def _unknown_pool(self, hint: str) -> Diagnostic:
+        gpu = str(self._value)
+        if pools := pools_with(gpu):
+            hint = f"endpoints name a pool, not a card; {_quoted(gpu)} is in {_listed([pool.id for pool in pools])}"
+        return self._say("spec/gpu-pool", f"{self._shown()} is no GPU pool of RunPod", hint)
+
+    def _no_match(self) -> Diagnostic:
+        wanted = self._schema["x-wanted"]
+        if self._is_key:
+            return _error(
+                "spec/format", f"the name {_quoted(self._value)} is not usable", self._place(), f"use {wanted}"
+            )
+        if self._schema.get("x-unit"):
+            return self._say("spec/unit", f"{self._shown()} is not {wanted}", self._better_unit())
+        return self._say("spec/format", f"{self._shown()} is not usable", f"wanted: {wanted}")
+
+    def _better_unit(self) -> str | None:
+        text = str(self._value).replace(" ", "").replace("_", "").replace(",", ".")
+        if self._schema["x-unit"] == "count":
+            better = text.upper()
+        else:
+            better = text.lower()
+            for spelled, unit in _SPELLED.items():
+                better = better.removesuffix(spelled) + unit if better.endswith(spelled) else better
+        if better != self._value and re.search(self._schema["pattern"], better):
+            return f"did you mean `{better}`?"
+        return None
+
+    def _missing(self, keys: str) -> Diagnostic:
+        inside = f" in `{self._at[-1]}`" if self._at else ""
+        return _error("spec/missing-key", f"{keys} is missing{inside}", self._document.key(self._at))
+
+    def _later(self) -> dict[str, None]:
+        return dict.fromkeys(self._schema.get("x-later", ()))
+
+    def _not_yet(self, key: str, where: Location) -> Diagnostic:
+        supported = _listed(list(self._schema["properties"]))
+        summary = f"`{key}` is planned but not supported yet"
+        return _error("spec/not-yet", summary, where, f"supported under `{self._at[-1]}`: {supported}")
+
+    def _say(self, code: str, reason: str, hint: str | None = None) -> Diagnostic:
+        summary = f"{_name(self._at)}: {reason}" if self._at else reason
+        return _error(code, summary, self._place(), hint)
+
+    def _place(self) -> Location:
+        if self._is_key:
+            return self._document.key((*self._at, self._value))
+        return self._document.value(self._at)
+
+    def _shown(self) -> str:
+        if self._value is None or self._is_private():
+            return _kind(self._value)
+        if isinstance(self._value, bool):
+            return f"`{str(self._value).lower()}`"
+        if _is_number(self._value):
+            return f"the number {_plain(self._value)}" if self._keyword == "type" else _plain(self._value)
+        return _quoted(self._value) if isinstance(self._value, str) else _kind(self._value)
+
+    def _is_private(self) -> bool:
+        """Whether the value lies in a part of the content that the schema marks `writeOnly`."""
+        rule: Mapping[str, Any] = schema()
+        for step in self._at:
+            inner = rule.get("items") if isinstance(step, int) else rule.get("properties", {}).get(step)
+            rule = inner or rule.get("additionalProperties") or {}
+            if rule.get("writeOnly"):
+                return True
+        return False
+
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+}
+_SPELLED = {
+    "milliseconds": "ms", "millisecond": "ms", "msec": "ms", "seconds": "s", "second": "s", "sec": "s",
+    "minutes": "m", "minute": "m", "mins": "m", "min": "m", "hours": "h", "hour": "h", "hrs": "h", "hr": "h",
+}  # fmt: skip
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "a boolean"
+    if _is_number(value):
+        return "a number"
+    return "text" if isinstance(value, str) else "a list" if isinstance(value, list) else "a mapping"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+
+
+def _plain(number: int | Decimal) -> str:
+    return format(number, "f") if isinstance(number, Decimal) else str(number)
+
+
+def _did_you_mean(text: str, known: Sequence[str]) -> str | None:
+    lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(text[:64].lower(), lower, n=1, cutoff=0.6)
+    return f"did you mean `{lower[near[0]]}`?" if near else None
+
+
+def _belongs_under(key: str) -> str | None:
+    places = _places().get(key, [])
+    return f"`{key}` belongs under {_listed(places, 'or')}" if places else None
+
+
+@cache
+def _places() -> dict[str, list[str]]:
+    """For each key of the schema the sections that have it."""
+    found: dict[str, list[str]] = {}
+
+    def visit(rule: Mapping[str, Any], at: tuple[str, ...]) -> None:
+        for key, inner in rule.get("properties", {}).items():
+            if at:
+                found.setdefault(key, []).append(".".join(at))
+            visit(inner, (*at, key))
+
+    visit(schema(), ())
+    return found
+
+
+def _listed(words: Sequence[str], last: str = "and") -> str:
+    quoted = [f"`{word}`" for word in words]
+    return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else "".join(quoted)
+
+
+def _name(at: At) -> str:
+    return "`" + ".".join(short(str(step)) for step in at) + "`"
+
+
+def _quoted(text: str) -> str:
+    return f"`{short(text)}`"
+
+
+def _error(code: str, summary: str, where: Location, hint: str | None = None) -> Diagnostic:
+    return Diagnostic(code=code, summary=summary, where=where, hint=hint)

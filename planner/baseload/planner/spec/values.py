@@ -1,0 +1,145 @@
+"""From checked content to the values of `model.py`.
+
+Every function takes content that the schema has accepted and cannot fail on it. Defaults are those of the data
+classes; a key that is absent is not passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from baseload.planner.spec.model import (
+    Container,
+    FlashBoot,
+    Limits,
+    Model,
+    Performance,
+    Precision,
+    QueueDelay,
+    Range,
+    RequestCount,
+    RunpodMode,
+    RunpodTarget,
+    SecretRef,
+    Tokens,
+    Traffic,
+)
+
+_UNITS = {
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "K": Decimal(10**3),
+    "M": Decimal(10**6),
+    "B": Decimal(10**9),
+    "T": Decimal(10**12),
+}
+_QUANTITY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|K|M|B|T)")
+Content = Mapping[str, Any]
+
+
+def quantity(value: str | int | Decimal) -> Decimal | None:
+    """Seconds of a duration (`1.8s`) or units of a count (`7.25B`); None where the text is neither."""
+    if not isinstance(value, str):
+        return Decimal(value)
+    found = _QUANTITY.fullmatch(value)
+    if not found:
+        return None
+    number = Decimal(found[1]) * _UNITS[found[2]]
+    return number if number % 1 else number.quantize(Decimal(1))
+
+
+def model(content: Content) -> Model:
+    """The section `model`."""
+    return Model(
+        **_given(content, "id", "max_context"),
+        parameters=_quantity(content["parameters"]),
+        **_given(content, "precision", read=Precision),
+    )
+
+
+def container(content: Content) -> Container:
+    """The section `container`."""
+    env = {name: SecretRef(v["secret"]) if isinstance(v, Mapping) else v for name, v in content.get("env", {}).items()}
+    return Container(**_given(content, "image", "args", "registry", "disk_gb"), env=env)
+
+
+def traffic(content: Content) -> Traffic:
+    """The section `traffic`."""
+    return Traffic(
+        requests_per_day=Decimal(content["requests_per_day"]),
+        **_given(content, "tokens", read=lambda t: Tokens(prompt=Decimal(t["in"]), output=Decimal(t["out"]))),
+        **_given(content, "range", read=lambda r: Range(**_given(r, "low", "high", read=Decimal))),
+    )
+
+
+def performance(content: Content) -> Performance:
+    """The section `performance`."""
+    return Performance(
+        **_in_seconds(content, "service_time", "cold_start"),
+        **_given(content, "service_time_cv", read=Decimal),
+        **_given(content, "concurrency"),
+    )
+
+
+def limits(content: Content) -> Limits:
+    """The section `limits`."""
+    return Limits(**_given(content, "monthly_usd", "hourly_worst_case_usd", read=Decimal))
+
+
+def runpod(content: Content) -> RunpodTarget:
+    """The section `target.runpod`."""
+    scaling = content.get("scaling", {})
+    idle_timeout: dict[str, Any] = _in_seconds(content, "idle_timeout", read=int)
+    if "request_count" in scaling:
+        idle_timeout = {"idle_timeout_s": None}
+    return RunpodTarget(
+        **_given(content, "gpu", "gpu_count", "min_cuda", "volume"),
+        **_given(content, "mode", read=RunpodMode),
+        **{f"workers_{end}": count for end, count in content.get("workers", {}).items()},
+        **idle_timeout,
+        **_given(content, "scaling", read=_scaling),
+        **_given(content, "flashboot", read=FlashBoot),
+        **_in_seconds(content, "execution_timeout"),
+        **_given(content, "data_centers", read=tuple),
+        **_given(content, "active_discount", read=Decimal),
+    )
+
+
+def digest(content: Content) -> str:
+    """`sha256:` of the content: the same for another order of keys, other comments, and `1e3` instead of `1000`."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
+    return f"sha256:{hashlib.sha256(text.encode('ascii')).hexdigest()}"
+
+
+def _scaling(content: Content) -> QueueDelay | RequestCount:
+    if "request_count" in content:
+        return RequestCount(requests=content["request_count"])
+    return QueueDelay(seconds=_quantity(content["queue_delay"]))
+
+
+def _given(content: Content, *keys: str, read: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+    return {key: read(content[key]) for key in keys if key in content}
+
+
+def _in_seconds(content: Content, *keys: str, read: Callable[[Decimal], Any] = lambda value: value) -> dict[str, Any]:
+    return {f"{key}_s": read(_quantity(content[key])) for key in keys if key in content}
+
+
+def _quantity(value: str | int | Decimal) -> Decimal:
+    number = quantity(value)
+    assert number is not None, "the schema's patterns are stricter"
+    return number
+
+
+def _plain(number: object) -> str:
+    assert isinstance(number, Decimal)
+    # Whole numbers arrive as int, so this is a fraction; the schema allows text nowhere it allows a fraction
+    # except for counts, whose text ends in a letter.
+    return format(number.normalize(), "f")
