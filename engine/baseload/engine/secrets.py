@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 VARIABLE = "PULUMI_CONFIG_PASSPHRASE"
 FILE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE_FILE"
 ROUNDS = 1_000_000
+ASK = "Passphrase of this stack's secrets: "
 
 RandomBytes = Callable[[int], bytes]
 
@@ -140,20 +141,32 @@ class Passphrase:
     def open(self, salt: str) -> Crypter:
         """The key for `salt`. Raises as `Crypter.open`."""
         if salt not in self._crypters:
-            self._crypters[salt] = Crypter.open(salt, self._get("Passphrase of this stack's secrets: "))
+            self._crypters[salt] = Crypter.open(salt, self._get(ASK))
         return self._crypters[salt]
 
     def create(self) -> Crypter:
         """A new salt and key. Asked on a terminal, the passphrase is asked for twice."""
+        crypter = Crypter.create(self._get_new())
+        self._crypters[crypter.salt] = crypter
+        return crypter
+
+    def variables(self, *, new: bool = False) -> dict[str, str]:
+        """What a Pulumi process must be given over our environment: nothing, or the passphrase that was asked for.
+
+        Of a `new` stack it is asked for twice. Raises `UsageError` `engine/passphrase` where there is none.
+        """
+        if self._from_environment():
+            return {}
+        return {VARIABLE: self._get_new() if new else self._get(ASK)}
+
+    def _get_new(self) -> str:
         asked = self._phrase is None
         phrase = self._get("New passphrase for this stack's secrets: ")
         asks = self._ask if not self._from_environment() else None
         if asked and asks and asks("The same again: ") != phrase:
             self._phrase = None
             raise UsageError.of("engine/passphrase-wrong", "the two passphrases differ", hint="run the command again")
-        crypter = Crypter.create(phrase)
-        self._crypters[crypter.salt] = crypter
-        return crypter
+        return phrase
 
     def _from_environment(self) -> bool:
         return VARIABLE in self._environment or bool(self._environment.get(FILE_VARIABLE))
