@@ -21,8 +21,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -39,8 +42,12 @@ from baseload.engine.state import (
 from baseload.planner.diagnostics import Diagnostic, Location
 from baseload.planner.errors import BaseloadError, DeployError, UsageError
 
-ENGINE_VERSION = "v0.1.0+baseload"
-"""The manifest's `version`: who wrote the file. Its SHA-256 is the manifest's `magic`."""
+
+@cache
+def engine_version() -> str:
+    """The manifest's `version`: who wrote the file. Its SHA-256 is the manifest's `magic`."""
+    return f"v{version('baseload')}+baseload"
+
 
 Clock = Callable[[], datetime]
 Notice = Callable[[str], None]
@@ -84,7 +91,7 @@ class FileBackend:
     def __init__(self, url: str, *, clock: Clock = now) -> None:
         if not url.startswith("file://"):
             raise unsupported(f"the backend {url.partition('://')[0]}://")
-        self.folder = Path(url.removeprefix("file://").split("?")[0]) / ".pulumi"
+        self.folder = Path(unquote(url.removeprefix("file://").split("?")[0])) / ".pulumi"
         self._clock = clock
 
     def file(self, project: str, stack: str) -> Path:
@@ -153,23 +160,24 @@ class FileBackend:
         """
         folder = self._lock_folder(project, stack)
         file = folder / f"{uuid.uuid4()}.json"
+        _held.add(file)
         try:
-            self._ensure_layout()
-            self._clear_dead(project, stack, on_notice)
-            self._refuse_locked(project, stack)
-            folder.mkdir(parents=True, exist_ok=True)
-            _held.add(file)
-            _write_lock(file, self.folder / "locks" / f"{file.stem}.tmp", self._clock())
-        except OSError as error:
-            _held.discard(file)
-            raise file_error(error, file, "lock the stack") from error
-        try:
+            try:
+                self._ensure_layout()
+                self._clear_dead(project, stack, on_notice)
+                self._refuse_locked(project, stack)
+                folder.mkdir(parents=True, exist_ok=True)
+                _write_lock(file, self._clock())
+            except OSError as error:
+                raise file_error(error, file, "lock the stack") from error
             self._refuse_locked(project, stack, but=file)
             yield
         finally:
-            file.unlink(missing_ok=True)
-            _sidecar(file).unlink(missing_ok=True)
             _held.discard(file)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                on_notice(f"cannot remove the lock {file}: {error.strerror}; delete that file yourself")
 
     def locks(self, project: str, stack: str) -> list[Lock]:
         """The locks on a stack, whoever holds them."""
@@ -295,7 +303,7 @@ class Writer:
         self._name = f"organization/{project}/{stack}"
         self._clock = clock
         self._crypter = crypter
-        same_key = loaded is not None and loaded.salt == crypter.salt
+        same_key = loaded is not None and loaded.salt == crypter.salt and not loaded.codec.sealed
         self._codec = loaded.codec if loaded and same_key else Codec(crypter)
         snapshot = loaded.snapshot if loaded else Snapshot()
         self._extra = {name: value for name, value in snapshot.extra.items() if name != "manifest"}
@@ -308,7 +316,8 @@ class Writer:
         self._intents: dict[int, tuple[Intent, bytes]] = {}
         for operation in snapshot.pending_operations:
             self._intend(Intent(operation))
-        self._written: tuple[bytes, ...] | None = self._body() if same_key else None
+        operations = [content for _, content in self._intents.values()]
+        self._written: tuple[bytes, ...] | None = _body(self._list(), operations) if same_key else None
         self._condition = threading.Condition()
         self._waiting: list[Future[None]] = []
         self._urgent = False
@@ -324,7 +333,7 @@ class Writer:
             self._closing = True
             self._condition.notify_all()
         self._thread.join()
-        self._write(*self._take())
+        self._commit()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -435,49 +444,38 @@ class Writer:
     def _list(self) -> list[_Entry]:
         return [*self._new.values(), *self._old.values()]
 
-    def _body(self) -> tuple[bytes, ...]:
-        entries = self._list()
-        problem = disorder(entry.state for entry in entries)
-        if problem:
-            msg = f"the state would be invalid: {problem}"
-            raise ValueError(msg)
-        taint = b"taint" if any(entry.state.taint for entry in entries) else b""
-        resources = b",".join(entry.content for entry in entries)
-        return taint, resources, b",".join(content for _, content in self._intents.values())
-
-    def _take(self) -> tuple[tuple[bytes, ...], list[Future[None]]]:
-        with self._condition:
-            waiting, self._waiting, self._urgent = self._waiting, [], False
-            return self._body(), waiting
-
     def _run(self) -> None:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._waiting or self._urgent or self._closing)
                 if self._closing:
                     return
-            body, waiting = self._take()
-            try:
-                self._write(body, [])
-            except BaseException as error:
-                for future in waiting:
-                    future.set_exception(error)
-            else:
-                for future in waiting:
-                    future.set_result(None)
+            # Whoever waits is told; without anybody waiting the next commit, at the latest the one on leaving, meets
+            # the same trouble and raises it.
+            with contextlib.suppress(Exception):
+                self._commit()
 
-    def _write(self, body: tuple[bytes, ...], waiting: list[Future[None]]) -> None:
-        if body != self._written:
-            _save(self._file, self._document(*body))
-            self._written = body
+    def _commit(self) -> None:
+        with self._condition:
+            waiting, self._waiting, self._urgent = self._waiting, [], False
+            entries, operations = self._list(), [content for _, content in self._intents.values()]
+        try:
+            body = _body(entries, operations)
+            if body != self._written:
+                _save(self._file, self._document(*body))
+                self._written = body
+        except BaseException as error:
+            for future in waiting:
+                future.set_exception(error)
+            raise
         for future in waiting:
             future.set_result(None)
 
     def _document(self, taint: bytes, resources: bytes, operations: bytes) -> bytes:
         manifest = {
             "time": self._clock().isoformat().replace("+00:00", "Z"),
-            "magic": _magic(ENGINE_VERSION),
-            "version": ENGINE_VERSION,
+            "magic": _magic(engine_version()),
+            "version": engine_version(),
         }
         providers = {"type": "passphrase", "state": {"salt": self._crypter.salt}}
         rest = {"metadata": {}, **self._extra}
@@ -492,6 +490,15 @@ class Writer:
                 b"}}}",
             )
         )
+
+
+def _body(entries: list[_Entry], operations: list[bytes]) -> tuple[bytes, bytes, bytes]:
+    problem = disorder(entry.state for entry in entries)
+    if problem:
+        msg = f"the state would be invalid: {problem}"
+        raise ValueError(msg)
+    taint = b"taint" if any(entry.state.taint for entry in entries) else b""
+    return taint, b",".join(entry.content for entry in entries), b",".join(operations)
 
 
 _held: set[Path] = set()
@@ -515,27 +522,25 @@ def _sidecar(file: Path) -> Path:
 
 
 def _save(file: Path, content: bytes) -> None:
-    temporary = file.with_name(file.name + ".new")
-    try:
-        write_atomically(temporary, content)
+    def keep_previous() -> None:
         if file.exists():
             _link(file, _backup(file))
-        temporary.replace(file)
-        sync_folder(file.parent)
+
+    try:
+        write_atomically(file, content, keep_previous)
         for stale in (_sidecar(file), _sidecar(_backup(file))):
             stale.unlink(missing_ok=True)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise file_error(error, file, "write the state") from error
 
 
 def _link(file: Path, backup: Path) -> None:
     """Make `backup` the present content of `file`, at no time without a backup; a hard link needs no space."""
-    temporary = backup.with_name(backup.name + ".new")
+    temporary = backup.with_name(backup.name + ".tmp")
     temporary.unlink(missing_ok=True)
     try:
         os.link(file, temporary)
-    except OSError:
+    except OSError:  # a file system without hard links
         shutil.copyfile(file, temporary)
     temporary.replace(backup)
 
@@ -618,16 +623,29 @@ def _salt(latest: dict[str, Any], file: Path) -> str | None:
     return salt
 
 
-def _write_lock(file: Path, temporary: Path, timestamp: datetime) -> None:
+def _write_lock(file: Path, timestamp: datetime) -> None:
+    """Whole from the start: the CLI takes any file in that folder for a lock and fails on half of one."""
     content = {
         "pid": os.getpid(),
-        "username": getpass.getuser(),
+        "username": _username(),
         "hostname": socket.gethostname(),
         "timestamp": timestamp.isoformat(),
         "pidNamespace": _pid_namespace(),
     }
-    temporary.write_bytes(_dump(content))
-    temporary.replace(file)
+    temporary = file.parents[3] / f"{file.stem}.tmp"
+    try:
+        temporary.write_bytes(_dump(content))
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _username() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not stand in its passwd
+        return f"uid {os.getuid()}"
 
 
 def _read_lock(file: Path) -> Lock | None:
@@ -661,8 +679,8 @@ def holder_is_dead(lock: Lock) -> bool:
         return True
     except PermissionError:
         pass
-    started = _started(lock.pid)
-    return started is not None and started > lock.timestamp + timedelta(seconds=2)
+    process = _process(lock.pid)
+    return process is not None and (process.zombie or process.started > lock.timestamp + timedelta(seconds=2))
 
 
 def _pid_namespace() -> str:
@@ -672,11 +690,18 @@ def _pid_namespace() -> str:
         return ""
 
 
-def _started(pid: int) -> datetime | None:
+@dataclass(frozen=True)
+class _Process:
+    started: datetime
+    zombie: bool
+
+
+def _process(pid: int) -> _Process | None:
+    """What Linux tells of a process, to a second; None elsewhere (`man 5 proc`, fields 3 and 22 of `stat`)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
         seconds = int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return datetime.fromtimestamp(seconds, UTC)
     except (OSError, StopIteration, ValueError, IndexError):
         return None
+    return _Process(datetime.fromtimestamp(seconds, UTC), zombie=fields[0] == "Z")

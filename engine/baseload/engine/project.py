@@ -26,6 +26,9 @@ from baseload.planner.errors import BaseloadError, UsageError
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """Names of projects and stacks (`tokens.ParseStackName`)."""
 
+LARGEST = 4_000_000
+"""Bytes of a project file that are still read: far above what people write, far below what hurts."""
+
 Decrypt = Callable[[str], str]
 
 
@@ -41,28 +44,29 @@ def unsupported(what: str, where: Path | None = None) -> UsageError:
     )
 
 
-def write_atomically(file: Path, content: bytes) -> None:
+def write_atomically(file: Path, content: bytes, before_rename: Callable[[], None] | None = None) -> None:
     """Replace `file` by `content` so that a reader, also after a crash, sees the old or the new file, whole.
 
-    Raises `OSError`; then the old file is untouched and no partial file is left, where the disk allows.
+    `before_rename` is called once the content is durable beside the file. Raises `OSError`; then the old file is
+    untouched and no partial file is left behind.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(file.name + ".tmp")
     try:
-        mode = file.stat().st_mode & 0o777
-    except FileNotFoundError:
-        mode = 0o644
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o666)
         with os.fdopen(descriptor, "wb") as stream:
+            if file.exists():
+                temporary.chmod(file.stat().st_mode & 0o777)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        if before_rename:
+            before_rename()
         temporary.replace(file)
+        sync_folder(file.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(file.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -160,22 +164,21 @@ class Project:
             )
         _refuse_project(data, file)
         config = data.get("config")
-        folder = config if isinstance(config, str) else data.get("stackConfigDir") or ""
+        folder = config if isinstance(config, str) else _text(data, "stackConfigDir", file)
         stack_file = root / folder / f"Pulumi.{stack}.yaml"
         settings = _mapping(stack_file)
         _refuse_stack(settings, stack_file)
-        options = data.get("options") or {}
         return cls(
             root=root,
             name=name,
             stack=stack,
-            main=root / (data.get("main") or ""),
+            main=root / _text(data, "main", file),
             stack_file=stack_file,
             backend_url=_backend(root, data, environment, file),
             providers=_providers(root, data, file),
-            salt=settings.get("encryptionsalt") or None,
+            salt=_text(settings, "encryptionsalt", stack_file) or None,
             raw_config=_config(name, config if isinstance(config, dict) else {}, settings, file, stack_file),
-            always_refresh=options.get("refresh") == "always",
+            always_refresh=_section(data, "options", file).get("refresh") == "always",
         )
 
     def config(self, decrypt: Decrypt | None = None) -> Config:
@@ -216,7 +219,26 @@ def _bad(file: Path, summary: str, code: str = "engine/project-file", hint: str 
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Pulumi's Go library reads it: `yes`, `no`, `on` and `12:30` are text."""
+    """YAML as Pulumi's Go library reads it: `yes`, `no`, `on` and `12:30` are text, a repeated key is an error.
+
+    Aliases are refused: a few lines of them can stand for gigabytes, and Pulumi's files have no use for them.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not supported", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands there twice", key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -262,6 +284,8 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
 
 def _mapping(file: Path, *, required: bool = False) -> dict[str, Any]:
     try:
+        if file.is_file() and file.stat().st_size > LARGEST:
+            raise _bad(file, f"larger than {LARGEST} bytes")
         return _parse(file.read_bytes().decode(), file)
     except FileNotFoundError:
         if not required:
@@ -274,6 +298,24 @@ def _mapping(file: Path, *, required: bool = False) -> dict[str, Any]:
         raise file_error(error, file, "read the project") from error
 
 
+def _section(data: Mapping[str, Any], key: str, file: Path) -> Mapping[str, Any]:
+    value = data.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _bad(file, f"`{key}` must be a mapping")
+    return value
+
+
+def _text(data: Mapping[str, Any], key: str, file: Path) -> str:
+    value = data.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _bad(file, f"`{key}` must be text")
+    return value
+
+
 def _refuse_project(data: Mapping[str, Any], file: Path) -> None:
     runtime = data.get("runtime")
     runtime = runtime.get("name") if isinstance(runtime, dict) else runtime
@@ -281,20 +323,20 @@ def _refuse_project(data: Mapping[str, Any], file: Path) -> None:
         raise unsupported(f"the runtime {runtime!r}", file)
     if data.get("packages"):
         raise unsupported("`packages` in Pulumi.yaml", file)
-    if (data.get("plugins") or {}).get("analyzers"):
+    if _section(data, "plugins", file).get("analyzers"):
         raise unsupported("policy packs (`plugins.analyzers`)", file)
 
 
 def _refuse_stack(settings: Mapping[str, Any], file: Path) -> None:
     if settings.get("environment"):
         raise unsupported("Pulumi ESC (`environment`)", file)
-    provider = settings.get("secretsprovider") or "passphrase"
+    provider = _text(settings, "secretsprovider", file) or "passphrase"
     if provider not in ("passphrase", "default") or settings.get("encryptedkey"):
-        raise unsupported(f"the secrets provider {str(provider).split('?')[0]!r}", file)
+        raise unsupported(f"the secrets provider {provider.split('?')[0]!r}", file)
 
 
 def _backend(root: Path, data: Mapping[str, Any], environment: Mapping[str, str], file: Path) -> str:
-    url = environment.get("PULUMI_BACKEND_URL") or (data.get("backend") or {}).get("url") or ""
+    url = environment.get("PULUMI_BACKEND_URL") or _text(_section(data, "backend", file), "url", file)
     if not url:
         raise _bad(
             file,
@@ -302,16 +344,16 @@ def _backend(root: Path, data: Mapping[str, Any], environment: Mapping[str, str]
             "engine/no-backend",
             "set `backend: {url: file://./state}` in Pulumi.yaml, or PULUMI_BACKEND_URL",
         )
-    scheme, _, rest = str(url).partition("://")
+    scheme, _, rest = url.partition("://")
     if scheme != "file":
         raise unsupported(f"the backend {scheme}://", file)
-    path = Path(rest.split("?")[0]).expanduser()
-    return f"file://{Path(os.path.normpath(root / path)).as_posix()}"
+    path, mark, query = rest.partition("?")
+    return f"file://{Path(os.path.normpath(root / Path(path).expanduser())).as_posix()}{mark}{query}"
 
 
 def _providers(root: Path, data: Mapping[str, Any], file: Path) -> tuple[ProviderPlugin, ...]:
-    entries = (data.get("plugins") or {}).get("providers") or []
-    for entry in entries:
+    entries = _section(data, "plugins", file).get("providers") or []
+    for entry in entries if isinstance(entries, list) else [None]:
         if not isinstance(entry, dict) or not entry.get("name") or not entry.get("path"):
             raise _bad(file, "each of `plugins.providers` needs `name` and `path`")
     return tuple(
@@ -341,6 +383,7 @@ def _config(
     for key, declaration in declared.items():
         full = _key(project, key, file)
         if full in values:
+            _check_type(full, declaration, values[full], stack_file)
             continue
         if not isinstance(declaration, dict):
             values[full] = _value(declaration)
@@ -353,6 +396,34 @@ def _config(
             raise _bad(stack_file, f"the configuration key {full} is required and missing", "engine/config", hint)
         values[full] = _value(default)
     return dict(sorted(values.items()))
+
+
+_TYPES: Mapping[str, Callable[[str], object]] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": {"true": True, "false": False}.__getitem__,
+    "array": lambda text: [*_array(text)],
+}
+
+
+def _array(text: str) -> list[Any]:
+    value = json.loads(text)
+    if not isinstance(value, list):
+        raise TypeError
+    return value
+
+
+def _check_type(key: str, declaration: Any, value: ConfigValue, file: Path) -> None:
+    kind = declaration.get("type") if isinstance(declaration, dict) else None
+    if kind is None or value.secret:
+        return
+    if kind not in _TYPES:
+        raise unsupported(f"the type {kind!r} of the configuration key {key}", file)
+    try:
+        _TYPES[kind](value.text)
+    except (ValueError, TypeError, KeyError):
+        raise _bad(file, f"the configuration key {key} must be of type {kind}", "engine/config") from None
 
 
 def _value(item: Any) -> ConfigValue:
@@ -389,10 +460,22 @@ def _reveal(item: Any, decrypt: Decrypt) -> Any:
 
 def _go_json(item: Any) -> str:
     """JSON as Go's encoder writes it, since programs and default providers are handed this very text."""
-    text = json.dumps(item, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    try:
+        text = json.dumps(_go_numbers(item), separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise UsageError.of("engine/config", "a configuration value is not a finite number") from None
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _go_numbers(item: Any) -> Any:
+    """Whole floats without a fraction, up to where Go changes to exponents."""
+    if isinstance(item, float) and item.is_integer() and abs(item) < 1e21:
+        return int(item)
+    if isinstance(item, dict):
+        return {str(key): _go_numbers(child) for key, child in item.items()}
+    return [_go_numbers(child) for child in item] if isinstance(item, list) else item
 
 
 def _with_salt(text: str, salt: str) -> str:

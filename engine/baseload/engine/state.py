@@ -131,18 +131,6 @@ class Cipher(Protocol):
         ...
 
 
-class _Plain:
-    """Inside a secret everything is encrypted already: nested secrets keep their mark only, as Pulumi does."""
-
-    def encrypt(self, plaintext: str) -> str:
-        return plaintext
-
-    def decrypt(self, ciphertext: str) -> str:
-        return ciphertext
-
-
-_PLAIN = _Plain()
-
 _TEXT, _FLAG, _TEXTS, _VALUES, _TIMES, _LISTS = "text", "flag", "list of texts", "object", "object of numbers", "lists"
 _FIELDS = (
     ("urn", "urn", _TEXT),
@@ -182,6 +170,7 @@ class Codec:
     """
 
     def __init__(self, cipher: Cipher | None) -> None:
+        """Without a cipher secrets stay sealed, and no state with secrets can be written."""
         self._cipher = cipher
         self._sealed: dict[tuple[object, ...], tuple[str, str]] = {}
 
@@ -233,6 +222,11 @@ class Codec:
             raise damaged(f"`{name}` of {urn} is not a {kind}") from None
         return {key: self._decode((urn, name, key), item) for key, item in items.items()}
 
+    @property
+    def sealed(self) -> bool:
+        """Whether there is no key."""
+        return self._cipher is None
+
     def _encode(self, place: tuple[object, ...], value: Any, *, inside: bool = False) -> Any:
         if isinstance(value, Secret):
             return {SIGNATURE: SECRET, "ciphertext": self._seal(place, value.value, inside)}
@@ -245,6 +239,7 @@ class Codec:
         return value
 
     def _seal(self, place: tuple[object, ...], value: Any, inside: bool) -> str:
+        """Within a secret all is encrypted already: a nested one keeps its mark only, as Pulumi does."""
         plaintext = json.dumps(self._encode(place, value, inside=True), separators=(",", ":"), sort_keys=True)
         if inside:
             return plaintext
@@ -285,8 +280,8 @@ class Codec:
             return Secret(Sealed())
         try:
             content = json.loads(self._cipher.decrypt(text) if sealed and self._cipher else text)
-        except ValueError:
-            raise damaged(f"{_path(place)} holds a secret that is not JSON") from None
+        except (ValueError, UsageError):
+            raise damaged(f"{_path(place)} holds a secret value that its key does not open") from None
         secret = Secret(self._decode(place, content, inside=True))
         if sealed:
             canonical = json.dumps(
