@@ -1,0 +1,153 @@
+"""The options that every command takes, before or after its name, and how a command is registered.
+
+A command is a function of an `Invocation` and its own parameters; it answers an exit code or None.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from baseload.cli.terminal import Color, Terminal
+from baseload.planner.errors import ExitCode
+
+GLOBAL_HINT = (
+    "Also, before or after the command: -C/--cwd, -s/--stack, --sandbox, --engine, --json, -y/--yes, --color, --debug "
+    "(see `deploy --help`)."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The global options as given; None and False mean not given."""
+
+    cwd: Path | None = None
+    stack: str | None = None
+    sandbox: bool = False
+    engine: str | None = None
+    json: bool = False
+    yes: bool = False
+    color: Color | None = None
+    debug: bool = False
+
+    def over(self, other: Options) -> Options:
+        """Ours where given, else the other's."""
+        return Options(**{item.name: getattr(self, item.name) or getattr(other, item.name) for item in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """One run of one command."""
+
+    options: Options
+    terminal: Terminal
+
+    @property
+    def folder(self) -> Path:
+        """Where to look for the project."""
+        return self.options.cwd or Path.cwd()
+
+
+Cwd = Annotated[Path | None, typer.Option("--cwd", "-C", metavar="FOLDER", help="The project's folder.")]
+Stack = Annotated[
+    str | None,
+    typer.Option("--stack", "-s", metavar="NAME", help="The stack; else PULUMI_STACK, else the only one there is."),
+]
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="Use the clouds on this machine; started if need be.")]
+Engine = Annotated[
+    str | None, typer.Option("--engine", metavar="pulumi|embedded", help="The engine; else BASELOAD_ENGINE.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; never asks.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Colors = Annotated[Color | None, typer.Option("--color", help="Colours; auto looks at NO_COLOR and TERM.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+_GLOBAL: dict[str, tuple[Any, Any]] = {
+    "cwd": (Cwd, None),
+    "stack": (Stack, None),
+    "sandbox": (Sandbox, False),
+    "engine": (Engine, None),
+    "json": (Json, False),
+    "yes": (Yes, False),
+    "color": (Colors, None),
+    "debug": (Debug, False),
+}
+
+Command = Callable[..., ExitCode | None]
+
+
+def command(app: typer.Typer, *examples: str, name: str | None = None) -> Callable[[Command], Command]:
+    """Register a command; its docstring is the help, `examples` are shown below it."""
+
+    def register(function: Command) -> Command:
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+
+        def run(context: typer.Context, **values: Any) -> int:
+            given = Options(**{key: values.pop(key) for key in _GLOBAL})
+            options = given.over(context.find_root().obj or Options())
+            terminal = Terminal(as_json=options.json, assume_yes=options.yes, color=options.color or Color.AUTO)
+            return int(function(Invocation(options=options, terminal=terminal), **values) or ExitCode.OK)
+
+        own = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in own]
+        parameters = [_parameter("context", typer.Context), *own, *map(_hidden, _GLOBAL)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in parameters}
+        run.__doc__ = function.__doc__
+        registered_as = name or function.__name__.strip("_")
+        app.command(registered_as, epilog=_epilog(examples))(run)
+        return function
+
+    return register
+
+
+def root(app: typer.Typer) -> None:
+    """Give `app` the global options and `--version`."""
+
+    @app.callback()
+    def options(
+        context: typer.Context,
+        *,
+        cwd: Cwd = None,
+        stack: Stack = None,
+        sandbox: Sandbox = False,
+        engine: Engine = None,
+        json: Json = False,
+        yes: Yes = False,
+        color: Colors = None,
+        debug: Debug = False,
+        version: Annotated[
+            bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+        ] = False,
+    ) -> None:
+        context.obj = Options(
+            cwd=cwd, stack=stack, sandbox=sandbox, engine=engine, json=json, yes=yes, color=color, debug=debug
+        )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"deploy {version('baseload')}")
+        raise typer.Exit
+
+
+def _hidden(name: str) -> inspect.Parameter:
+    annotation, default = _GLOBAL[name]
+    [option] = annotation.__metadata__
+    shown = typer.Option(option.default, *option.param_decls, metavar=option.metavar, help=option.help, hidden=True)
+    return _parameter(name, Annotated[annotation.__origin__, shown], default)
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _epilog(examples: tuple[str, ...]) -> str:
+    lines = "\n".join(f"  {line}" for line in examples)
+    return f"\b\nExamples:\n{lines}\n\n{GLOBAL_HINT}" if examples else GLOBAL_HINT

@@ -1,0 +1,116 @@
+"""Which project, which stack: what the command line must know before any engine is asked.
+
+Reads Pulumi.yaml for three facts only; whether the file is right in all else is the engine's business.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from baseload.cli.options import Options
+from baseload.planner.diagnostics import Diagnostic, Location
+from baseload.planner.errors import UsageError
+from baseload.planner.spec.model import ModelSpec
+
+FILE = "Pulumi.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A folder with a Pulumi.yaml."""
+
+    root: Path
+    name: str
+    settings: Path
+    """The folder of the Pulumi.<stack>.yaml files."""
+    backend_url: str | None
+
+    def stacks(self) -> list[str]:
+        """The stacks that have settings, sorted."""
+        return sorted(file.name.split(".", 1)[1].removesuffix(".yaml") for file in self.settings.glob("Pulumi.*.yaml"))
+
+
+def locate(folder: Path) -> Project:
+    """The project that `folder` lies in. Raises `UsageError` where there is none, or its file cannot be read."""
+    start = folder.resolve()
+    if not start.is_dir():
+        raise UsageError.of("project/no-folder", f"{folder} is not a folder")
+    for root in (start, *start.parents):
+        if (root / FILE).is_file():
+            return _read(root)
+    raise UsageError.of(
+        "project/none",
+        f"no {FILE} in {start} or above it",
+        hint="`deploy init` makes a project here; -C names the folder of another one",
+    )
+
+
+def choose_stack(project: Project, options: Options) -> str:
+    """`--stack`, else PULUMI_STACK, else the only stack. Raises `UsageError` that lists what there is."""
+    named = options.stack or os.environ.get("PULUMI_STACK")
+    if named:
+        return named
+    match project.stacks():
+        case [only]:
+            return only
+        case []:
+            hint = f"name one with --stack; its settings go into {project.settings.name}/Pulumi.<stack>.yaml"
+            raise UsageError.of("stack/none", f"the project {project.name} has no stack yet", hint=hint)
+        case several:
+            names = ", ".join(several)
+            raise UsageError.of(
+                "stack/several",
+                f"the project {project.name} has several stacks: {names}",
+                hint="name one with --stack, or in PULUMI_STACK",
+            )
+
+
+def read_specs(project: Project) -> tuple[tuple[ModelSpec, ...], tuple[Diagnostic, ...]]:
+    """All model specs, and the warnings on them.
+
+    Raises `SpecError` with every problem of all files, `UsageError` where there is no spec.
+    """
+    from baseload.planner.spec import find, load_with_warnings
+
+    files = find(project.root)
+    if not files:
+        raise UsageError.of(
+            "spec/none",
+            f"there is no model spec in {project.root / 'model_specs'}",
+            hint="write one (`deploy schema` prints what it may hold), or take the example of `deploy init`",
+        )
+    specs, warnings = load_with_warnings([_short(file) for file in files])
+    return tuple(specs), tuple(warnings)
+
+
+def _short(file: Path) -> Path:
+    # Diagnostics are read, and clicked on, from where the command was started.
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
+
+
+def _read(root: Path) -> Project:
+    file = root / FILE
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+        raise UsageError.of("project/file", f"not readable as YAML: {_reason(error)}", where=where) from error
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+        raise UsageError.of("project/file", "`name` is missing", where=Location(file))
+    backend = data.get("backend")
+    return Project(
+        root=root,
+        name=data["name"],
+        settings=root / str(data.get("stackConfigDir") or "."),
+        backend_url=os.environ.get("PULUMI_BACKEND_URL") or (backend.get("url") if isinstance(backend, dict) else None),
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "problem", None) or error)

@@ -1,0 +1,3 @@
+from baseload.components import build_project
+
+build_project()

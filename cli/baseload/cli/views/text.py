@@ -1,0 +1,72 @@
+"""Words and columns that several views share. Plain text by hand: a table must not cost the import of a library."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+
+UNKNOWN = "unknown"
+"""An amount that is not known is never shown as zero."""
+
+_STYLE = re.compile(r"\033\[\d+m")
+
+
+def usd(amount: Decimal | str | None) -> str:
+    """Dollars and cents; four digits where cents would say nothing (0.00031)."""
+    if amount is None:
+        return UNKNOWN
+    value = Decimal(amount)
+    if value and abs(value) < Decimal("0.1"):
+        return f"${value:.2g}" if abs(value) >= Decimal("0.0001") else f"${value:f}"
+    return f"${value.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+
+
+def seconds(value: float) -> str:
+    """`0.4 s`, `12 s`, `2 min 5 s`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 90:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def columns(rows: Sequence[Sequence[str]], *, align: str = "", gap: int = 2, indent: int = 0) -> list[str]:
+    """Rows as aligned lines. `align` holds `<` or `>` per column (default `<`); colours do not count as width."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)] if rows else []
+    lines = []
+    for row in rows:
+        cells = [
+            _pad(cell, width, align[at : at + 1] or "<")
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append((" " * indent + (" " * gap).join(cells)).rstrip())
+    return lines
+
+
+def wrapped(text: str, width: int, *, indent: int = 0, hanging: int = 0) -> list[str]:
+    """One paragraph in lines of at most `width`; names of files, images and URLs are never broken."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _width(cell: str) -> int:
+    return len(_STYLE.sub("", cell))
+
+
+def _pad(cell: str, width: int, side: str) -> str:
+    space = " " * (width - _width(cell))
+    return space + cell if side == ">" else cell + space
