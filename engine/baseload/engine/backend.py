@@ -17,7 +17,7 @@ import shutil
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -130,6 +130,42 @@ class FileBackend:
             if any(item.code == "engine/state-damaged" for item in error.diagnostics):
                 raise self._with_remedy(error, file) from error
             raise
+
+    def raw(self, project: str, stack: str) -> dict[str, Any] | None:
+        """The stack's deployment as JSON, secrets sealed, also of a kind `load` refuses; None where there is no stack.
+
+        Raises `UsageError` `engine/state-damaged`.
+        """
+        self._check_layout()
+        if not self._present(project, stack):
+            return None
+        file = self.file(project, stack)
+        try:
+            latest = json.loads(file.read_bytes())["checkpoint"].get("latest") or {}
+        except OSError as error:
+            raise file_error(error, file, "read the state") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise self._with_remedy(_damaged("not a whole checkpoint"), file) from error
+        if not isinstance(latest, dict):
+            raise self._with_remedy(_damaged("JSON, but not a checkpoint"), file)
+        return latest
+
+    def forget_pending(self, project: str, stack: str, urns: Collection[str]) -> None:
+        """Drop the pending creates of these URNs; all else stays as it is and no key is needed. The caller holds the
+        lock.
+        """
+        file = self.file(project, stack)
+        try:
+            document = json.loads(file.read_bytes())
+        except OSError as error:
+            raise file_error(error, file, "read the state") from error
+        latest = document["checkpoint"]["latest"]
+        latest["pending_operations"] = [
+            item
+            for item in latest["pending_operations"]
+            if item["type"] != "creating" or item["resource"]["urn"] not in urns
+        ]
+        _save(file, _dump(document))
 
     def writer(self, project: str, stack: str, loaded: Loaded | None, crypter: Crypter) -> Writer:
         """What keeps the stack's checkpoint current; the caller holds the lock. Makes the stack if need be."""
@@ -252,7 +288,7 @@ class FileBackend:
         if not meta.exists():
             write_atomically(meta, b"version: 1\n")
 
-    def _with_remedy(self, error: UsageError, file: Path) -> BaseloadError:
+    def _with_remedy(self, error: BaseloadError, file: Path) -> BaseloadError:
         backup = _backup(file)
         try:
             _read(backup.read_bytes(), backup, None)
