@@ -33,17 +33,15 @@ class Gpu(TypedDict):
     minCudaVersion: str | None
 
 
-class RunpodEndpointArgs(TypedDict):
-    """The inputs of an endpoint, by their names in RunPod's REST v2; all of them, always."""
+class Settings(TypedDict):
+    """What RunPod manages of an endpoint, by its names in RunPod's REST v2; all of it, always."""
 
-    owner: pulumi.Input[str]
     name: pulumi.Input[str]
     type: Literal["QUEUE"]
     image: pulumi.Input[str]
     args: pulumi.Input[str]
     disk: pulumi.Input[int]
     ports: pulumi.Input[Sequence[str]]
-    env: pulumi.Input[Mapping[str, str]]
     registry: pulumi.Input[str | None]
     gpu: pulumi.Input[Gpu]
     workers: pulumi.Input[Mapping[str, int]]
@@ -52,6 +50,13 @@ class RunpodEndpointArgs(TypedDict):
     networkVolumes: pulumi.Input[Sequence[str]]
     timeout: pulumi.Input[int]
     flashboot: pulumi.Input[str]
+
+
+class RunpodEndpointArgs(Settings):
+    """The inputs of an endpoint."""
+
+    owner: pulumi.Input[str]
+    env: pulumi.Input[Mapping[str, str]]
 
 
 @pulumi.type_token("baseload:index:RunpodEndpoint")
@@ -82,17 +87,20 @@ class RunpodEndpoint(pulumi.ComponentResource):
 
 def args_of(spec: ModelSpec, owner: pulumi.Input[str], env: pulumi.Input[Mapping[str, str]]) -> RunpodEndpointArgs:
     """The inputs that `spec` means, owned by the `Owner` with the id `owner`; `env` as `environments` gives it."""
+    return {"owner": owner, "env": env, **settings(spec)}
+
+
+def settings(spec: ModelSpec) -> Settings:
+    """What `spec` wants of its endpoint, without what only a running program knows."""
     target = spec.target
     container, min_cuda = container_of(spec)
     return {
-        "owner": owner,
         "name": spec.name,
         "type": "QUEUE",
         "image": container.image,
         "args": container.args,
         "disk": container.disk_gb,
         "ports": [],
-        "env": env,
         "registry": container.registry,
         "gpu": {
             "pools": [target.gpu],
