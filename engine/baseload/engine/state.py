@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from baseload.engine.interface import SECRET as MASK
 from baseload.engine.project import unsupported
 from baseload.planner.errors import BaseloadError, UsageError
 
@@ -337,3 +338,12 @@ def disorder(resources: Iterable[ResourceState]) -> str | None:
             return f"{urn} stands there twice and neither is marked for deletion"
         seen[urn] = seen.get(urn, False) or not resource.delete
     return None
+
+
+def mask_json(value: Any) -> Any:
+    """A JSON value of a checkpoint or an event for reading: secrets, here still sealed, replaced by the placeholder."""
+    if isinstance(value, Mapping):
+        if value.get(SIGNATURE) == SECRET:
+            return MASK
+        return {key: mask_json(child) for key, child in value.items()}
+    return [mask_json(child) for child in value] if isinstance(value, list) else value

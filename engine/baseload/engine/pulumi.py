@@ -1,0 +1,442 @@
+"""The engine of record: the real Pulumi CLI, driven through the Automation API with the program in this process.
+
+Decides what surrounds one verb of the CLI: which passphrase, whose lock, what to do about a stack that does not exist
+yet and about creates that were interrupted. The verb itself is `automation.py`, imported late because the SDK is
+heavy. Must not hold a second opinion on what a deployment does, and never asks the CLI for secrets in clear text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baseload.engine.backend import FileBackend, Lock, holder_is_dead
+from baseload.engine.interface import Message, OnEvent, Outcome, Program, ResourceView, StackRef
+from baseload.engine.project import Project
+from baseload.engine.secrets import VARIABLE, Passphrase
+from baseload.engine.state import mask_json
+from baseload.planner.diagnostics import Diagnostic
+from baseload.planner.errors import BaseloadError, Cancelled, CredentialsError, DeployError, NoSuchStack, UsageError
+
+if TYPE_CHECKING:
+    from baseload.engine.automation import Cli, CommandFailed, Operation
+
+QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+
+HOLDER = re.compile(r"created by (?P<user>.*)@(?P<host>.*) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
+"""A lock in the CLI's refusal (`pkg/backend/diy/lock.go`)."""
+
+ECHO = re.compile(r"(update|preview|refresh|destroy) failed\Z|the program failed|RunError")
+"""What the CLI adds when something else, told by its own diagnostic, went wrong."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a stack lies. Without `project` and `backend` only the CLI can read it (S3, Pulumi Cloud, gzip, ...)."""
+
+    project: Project | None = None
+    backend: FileBackend | None = None
+    exists: bool | None = None
+
+
+class PulumiEngine:
+    """`interface.Engine` on the CLI at `executable`, whose version is `version` without a `v`.
+
+    `ask` prompts for a passphrase where there is a terminal and no variable holds one.
+    """
+
+    name = "pulumi"
+
+    def __init__(
+        self,
+        executable: Path,
+        version: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        ask: Callable[[str], str] | None = None,
+    ) -> None:
+        self.executable = executable
+        self.version = version
+        self._environ = os.environ if environ is None else environ
+        self._ask = ask
+        self._passphrases: dict[Path, Passphrase] = {}
+
+    def preview(self, stack: StackRef, program: Program, on_event: OnEvent, *, refresh: bool = False) -> Outcome:
+        """See `Engine.preview`."""
+        place = self._place(stack)
+        options = {"refresh": refresh or None}
+        if place.exists is not False:
+            with self._salted(stack, place) as config_file, contextlib.suppress(NoSuchStack):
+                variables = self._variables(stack, place)
+                return self._operate(stack, "preview", on_event, program, variables, {**options, **config_file})
+        with self._rehearsal(stack) as (variables, config_file):
+            return self._operate(stack, "preview", on_event, program, variables, config_file)
+
+    def up(
+        self,
+        stack: StackRef,
+        program: Program,
+        on_event: OnEvent,
+        *,
+        refresh: bool = False,
+        parallel: int | None = None,
+    ) -> Outcome:
+        """See `Engine.up`."""
+        place = self._place(stack)
+        variables = self._variables(stack, place)
+        self._free(stack, place, on_event)
+        options = {"refresh": refresh or None, "parallel": parallel, "show_secrets": False}
+        if place.exists is False:
+            self._create(stack, variables)
+        try:
+            outcome = self._update(stack, "up", on_event, program, variables, options)
+        except NoSuchStack:
+            self._create(stack, variables)
+            outcome = self._update(stack, "up", on_event, program, variables, options)
+        self._settle(stack, place, on_event)
+        return outcome
+
+    def refresh(self, stack: StackRef, on_event: OnEvent, *, dry_run: bool = False) -> Outcome:
+        """See `Engine.refresh`."""
+        place = self._existing(stack)
+        variables = self._variables(stack, place)
+        if dry_run:
+            with self._salted(stack, place) as config_file:
+                return self._operate(stack, "preview_refresh", on_event, None, variables, config_file)
+        self._free(stack, place, on_event)
+        options = {"clear_pending_creates": True, "show_secrets": False}
+        return self._update(stack, "refresh", on_event, None, variables, options)
+
+    def destroy(
+        self, stack: StackRef, on_event: OnEvent, *, parallel: int | None = None, remove: bool = False
+    ) -> Outcome:
+        """See `Engine.destroy`. The stack's settings file stays: it may hold configuration and comments."""
+        place = self._existing(stack)
+        variables = self._variables(stack, place)
+        self._free(stack, place, on_event)
+        options = {"parallel": parallel, "show_secrets": False}
+        outcome = self._update(stack, "destroy", on_event, None, variables, options)
+        if remove:
+            self._command(stack, variables, "stack", "rm", stack.stack, "--yes", "--preserve-config")
+        return outcome
+
+    def exists(self, stack: StackRef) -> bool:
+        """See `Engine.exists`."""
+        place = self._place(stack)
+        return self._deployment(stack, place) is not None if place.exists is None else place.exists
+
+    def resources(self, stack: StackRef) -> Sequence[ResourceView]:
+        """See `Engine.resources`."""
+        deployment = self._deployment(stack, self._place(stack)) or {}
+        pending = [item["resource"] for item in deployment.get("pending_operations") or () if _creating(item)]
+        return (
+            *(_view(item) for item in deployment.get("resources") or ()),
+            *(_view(item, pending=True) for item in pending),
+        )
+
+    def outputs(self, stack: StackRef) -> Mapping[str, Any]:
+        """See `Engine.outputs`."""
+        for view in self.resources(stack):
+            if view.type == "pulumi:pulumi:Stack" and not view.pending:
+                return view.outputs
+        return {}
+
+    def cancel(self, stack: StackRef) -> None:
+        """See `Engine.cancel`."""
+        place = self._existing(stack)
+        if place.backend and place.project:
+            place.backend.break_locks(place.project.name, stack.stack)
+        else:
+            self._command(stack, {}, "cancel", "--yes", "--stack", stack.stack)
+
+    def _place(self, stack: StackRef) -> _Place:
+        try:
+            project = Project.load(stack.root, stack.stack, {**self._environ, **stack.environment})
+            backend = FileBackend(project.backend_url)
+            return _Place(project, backend, backend.exists(project.name, stack.stack))
+        except UsageError as error:
+            if {item.code for item in error.diagnostics} <= {"engine/unsupported", "engine/no-backend"}:
+                return _Place()
+            raise
+
+    def _existing(self, stack: StackRef) -> _Place:
+        place = self._place(stack)
+        if place.exists is False:
+            raise _no_such_stack(stack)
+        return place
+
+    def _variables(self, stack: StackRef, place: _Place) -> dict[str, str]:
+        """The passphrase for the child, if it is not in its environment anyway. Raises before any process starts."""
+        if not place.backend:
+            return {}
+        if stack.root not in self._passphrases:
+            environ = {**self._environ, **stack.environment}
+            self._passphrases[stack.root] = Passphrase(stack.root, environ, self._ask)
+        return self._passphrases[stack.root].variables(new=not place.exists)
+
+    @contextlib.contextmanager
+    def _salted(self, stack: StackRef, place: _Place) -> Iterator[dict[str, str]]:
+        """Options that keep a preview from writing `Pulumi.<stack>.yaml`: the CLI makes a salt where it has none."""
+        salt = _salt(self._deployment(stack, place) or {}) if place.backend else None
+        if not place.project or place.project.salt or not salt:
+            yield {}
+            return
+        with tempfile.TemporaryDirectory(prefix="baseload-") as folder:
+            yield _settings(place.project, salt, Path(folder))
+
+    @contextlib.contextmanager
+    def _rehearsal(self, stack: StackRef) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+        """A backend that holds this stack, empty, and is forgotten afterwards.
+
+        The stack's own configuration is used; where that has no salt there is nothing to decrypt, so any passphrase
+        does, and previewing a new stack needs none.
+        """
+        with tempfile.TemporaryDirectory(prefix="baseload-") as folder:
+            url = f"file://{Path(folder).as_posix()}"
+            environ = {**self._environ, **stack.environment, "PULUMI_BACKEND_URL": url}
+            project = Project.load(stack.root, stack.stack, environ)
+            backend = FileBackend(url)
+            checkpoint = {"stack": f"organization/{project.name}/{stack.stack}", "latest": None}
+            file = backend.file(project.name, stack.stack)
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps({"version": 3, "checkpoint": checkpoint}))
+            (backend.folder / "meta.yaml").write_text("version: 1\n")
+            variables = {"PULUMI_BACKEND_URL": url}
+            if project.salt:
+                yield {**variables, **self._variables(stack, _Place(project, backend, exists=True))}, {}
+            else:
+                yield {**variables, VARIABLE: ""}, _settings(project, None, Path(folder))
+
+    def _create(self, stack: StackRef, variables: Mapping[str, str]) -> None:
+        self._command(stack, variables, "stack", "init", stack.stack, "--no-select")
+
+    def _free(self, stack: StackRef, place: _Place, on_event: OnEvent) -> None:
+        """Take over locks of dead processes, and refuse others, as the embedded engine does."""
+        if place.backend and place.project:
+            with place.backend.lock(place.project.name, stack.stack, _notice(on_event)):
+                pass
+
+    def _settle(self, stack: StackRef, place: _Place, on_event: OnEvent) -> None:
+        """Drop the pending creates whose resource is in the state by now; the CLI would keep them for ever."""
+        deployment = self._deployment(stack, place) if place.backend else None
+        found = _found_again(deployment or {})
+        if found and place.backend and place.project:
+            with place.backend.lock(place.project.name, stack.stack, _notice(on_event)):
+                place.backend.forget_pending(place.project.name, stack.stack, found)
+
+    def _deployment(self, stack: StackRef, place: _Place) -> dict[str, Any] | None:
+        """The state as JSON with its secrets encrypted; None where there is no stack."""
+        if place.exists is False:
+            return None
+        if not place.backend or not place.project:
+            try:
+                text = self._command(stack, {}, "stack", "export", "--stack", stack.stack)
+            except NoSuchStack:
+                return None
+            return dict(json.loads(text).get("deployment") or {})
+        return place.backend.raw(place.project.name, stack.stack)
+
+    def _cli(self) -> Cli:
+        from baseload.engine.automation import Cli
+
+        return Cli(self.executable, self.version)
+
+    def _command(self, stack: StackRef, variables: Mapping[str, str], *args: str) -> str:
+        from baseload.engine.automation import CommandFailed, Interrupted
+
+        try:
+            environment = {**stack.environment, **QUIET, **variables}
+            return self._cli().run(list(args), str(stack.root), environment).stdout
+        except Interrupted:
+            raise _cancelled() from None
+        except CommandFailed as error:
+            raise self._failure(stack, error, None) from None
+
+    def _update(
+        self,
+        stack: StackRef,
+        verb: str,
+        on_event: OnEvent,
+        program: Program | None,
+        variables: Mapping[str, str],
+        options: Mapping[str, Any],
+    ) -> Outcome:
+        """An operation that locks: once more, where the lock turns out to be a dead process's."""
+        try:
+            return self._operate(stack, verb, on_event, program, variables, options)
+        except _DeadLock as error:
+            self._command(stack, variables, "cancel", "--yes", "--stack", stack.stack)
+            _notice(on_event)(f"took over the lock of a process that is gone: {error.holder}")
+            return self._operate(stack, verb, on_event, program, variables, options)
+
+    def _operate(
+        self,
+        stack: StackRef,
+        verb: str,
+        on_event: OnEvent,
+        program: Program | None,
+        variables: Mapping[str, str],
+        options: Mapping[str, Any],
+    ) -> Outcome:
+        from baseload.engine.automation import CommandFailed, Interrupted, Operation
+
+        operation = Operation(self._cli(), stack, on_event)
+        try:
+            return operation.run(verb, program, {**QUIET, **variables}, options)
+        except Interrupted:
+            raise _cancelled() from None
+        except CommandFailed as error:
+            raise self._failure(stack, error, operation) from None
+
+    def _failure(self, stack: StackRef, error: CommandFailed, operation: Operation | None) -> BaseloadError:
+        redact = _redaction({**self._environ, **stack.environment})
+        if operation and (operation.failed or operation.errors):
+            failed = _resource_failures(operation, redact)
+            if failed:
+                return DeployError(*failed)
+        return _refusal(stack, error.text, redact)
+
+
+class _DeadLock(DeployError):
+    """The stack is locked by processes of this host that are gone."""
+
+    holder = ""
+
+
+Redact = Callable[[str], str]
+
+
+def _redaction(environment: Mapping[str, str]) -> Redact:
+    """What removes keys and passphrases of the environment from a text; the engine knows only their usual names."""
+    named = re.compile(r"(?i)key|token|secret|pass")
+    secrets = [value for name, value in environment.items() if named.search(name) and len(value) >= 6]
+
+    def redact(text: str) -> str:
+        for value in secrets:
+            text = text.replace(value, "[secret]")
+        return text
+
+    return redact
+
+
+def _resource_failures(operation: Operation, redact: Redact) -> list[Diagnostic]:
+    texts = {urn: [redact(text) for text in texts if not ECHO.search(text)] for urn, texts in operation.errors.items()}
+    urns = dict.fromkeys([*(step.urn for step in operation.failed), *(urn for urn in texts if urn)])
+    found = [
+        Diagnostic(
+            code="engine/resource-failed",
+            summary=f"{urn.rsplit('::', 1)[-1]}: {'; '.join(texts.get(urn) or ['failed'])}",
+        )
+        for urn in urns
+        if urn in {step.urn for step in operation.failed} or texts.get(urn)
+    ]
+    general = [Diagnostic(code="engine/failed", summary=text) for text in texts.get("", ())]
+    return [*found, *(general if not found else ())]
+
+
+def _refusal(stack: StackRef, text: str, redact: Redact) -> BaseloadError:
+    """What the CLI said before it began."""
+    if re.search(r"no stack named .* found", text):
+        return _no_such_stack(stack)
+    if "incorrect passphrase" in text:
+        return UsageError.of(
+            "engine/passphrase-wrong",
+            "the passphrase does not open this stack's secrets",
+            hint=f"set {VARIABLE} or {VARIABLE}_FILE to the passphrase the stack was made with",
+        )
+    if "passphrase must be set" in text:
+        return UsageError.of(
+            "engine/passphrase",
+            "this stack's secrets need a passphrase, and there is none",
+            hint=f"set {VARIABLE}, or {VARIABLE}_FILE to a file that holds it",
+        )
+    if "currently locked by" in text or "Another update is currently in progress" in text:
+        return _locked(stack, text)
+    if "PULUMI_ACCESS_TOKEN must be set" in text or "invalid access token" in text:
+        return CredentialsError.of(
+            "engine/not-logged-in", "Pulumi is not logged in to this backend", hint="pulumi login"
+        )
+    said = redact(text.strip().removeprefix("error: ")) or "it said nothing"
+    return DeployError.of("engine/pulumi-failed", f"the Pulumi CLI refused: {said}")
+
+
+def _locked(stack: StackRef, text: str) -> BaseloadError:
+    holders = [_lock(match) for match in HOLDER.finditer(text)]
+    said = "; ".join(map(str, holders)) or "somebody else"
+    diagnostic = Diagnostic(
+        code="engine/locked",
+        summary=f"the stack {stack.stack} is locked by {said}",
+        hint="wait for it to end; if nobody works on this stack any more, `pulumi cancel` frees it",
+    )
+    if holders and all(map(holder_is_dead, holders)):
+        error = _DeadLock(diagnostic)
+        error.holder = said
+        return error
+    return DeployError(diagnostic)
+
+
+def _lock(match: re.Match[str]) -> Lock:
+    when = datetime.fromisoformat(match["when"])
+    return Lock(Path(), pid=int(match["pid"]), username=match["user"], hostname=match["host"], timestamp=when)
+
+
+def _no_such_stack(stack: StackRef) -> BaseloadError:
+    return NoSuchStack.of("engine/no-such-stack", f"there is no stack {stack.stack} in this backend")
+
+
+def _cancelled() -> BaseloadError:
+    return Cancelled.of("engine/cancelled", "cancelled; what was finished is in the state")
+
+
+def _notice(on_event: OnEvent) -> Callable[[str], None]:
+    return lambda text: on_event(Message(severity="warning", text=text))
+
+
+def _settings(project: Project, salt: str | None, folder: Path) -> dict[str, str]:
+    """A copy of the stack's settings for a preview to write to, with `salt` added."""
+    copy = folder / project.stack_file.name
+    text = project.stack_file.read_text(encoding="utf-8") if project.stack_file.exists() else ""
+    copy.write_text(text, encoding="utf-8")
+    if salt:
+        dataclasses.replace(project, stack_file=copy).save_salt(salt)
+    return {"config_file": str(copy)}
+
+
+def _salt(deployment: Mapping[str, Any]) -> str | None:
+    state = (deployment.get("secrets_providers") or {}).get("state") or {}
+    return state.get("salt")
+
+
+def _creating(operation: Mapping[str, Any]) -> bool:
+    return operation.get("type") == "creating"
+
+
+def _found_again(deployment: Mapping[str, Any]) -> set[str]:
+    present = {item["urn"] for item in deployment.get("resources") or () if not item.get("delete")}
+    return {
+        item["resource"]["urn"]
+        for item in deployment.get("pending_operations") or ()
+        if _creating(item) and item["resource"]["urn"] in present
+    }
+
+
+def _view(item: Mapping[str, Any], *, pending: bool = False) -> ResourceView:
+    return ResourceView(
+        urn=item["urn"],
+        type=item["type"],
+        id=item.get("id", ""),
+        custom=bool(item.get("custom")),
+        inputs=mask_json(item.get("inputs") or {}),
+        outputs=mask_json(item.get("outputs") or {}),
+        parent=item.get("parent", ""),
+        pending=pending,
+    )
