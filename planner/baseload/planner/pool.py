@@ -148,8 +148,9 @@ def _grow(x: float) -> float:
 
 
 def _drop_times(pool: Pool) -> list[float]:
-    """Mean time from n requests in one worker to n−1, for n = 1 … concurrency (first passage down of a birth–death
-    chain); above the concurrency it stays what it is there. Exact for exponential service, and at concurrency 1 for any.
+    """Mean time from n requests in one worker to n−1, for n = 1 … concurrency; above it stays what it is there.
+
+    First passage down a birth–death chain: exact for exponential service, and at concurrency 1 for any.
     """
     rate, service, c = pool.arrivals_per_s, pool.service_s, pool.concurrency
     times = [service / (c - pool.load)]
@@ -352,7 +353,7 @@ def _levels(pool: Pool) -> list[_Level]:
     up = {n: pool.arrivals_per_s * chance[n - first] / at_most[n - first] for n in below if n >= first}
     plain = _first_passage(pool, up, first, pool.idle_timeout_s)
     wide = _first_passage(pool, up, first, window_s) if fragments_s else plain
-    apart = _first_passage(pool, up, first, fragments_s) if fragments_s else {n: (1.0, 0.0, 0.0) for n in up}
+    apart = _first_passage(pool, up, first, fragments_s) if fragments_s else dict.fromkeys(up, (1.0, 0.0, 0.0))
     levels = []
     for n in below:
         if n < first:
@@ -409,7 +410,7 @@ def _first_passage(
     """
     if window_s <= 0:
         return {n: (1.0, rate, 0.0) for n, rate in up.items()}
-    sums = {n: (0.0, 0.0, 0.0) for n in up}
+    sums = dict.fromkeys(up, (0.0, 0.0, 0.0))
     births, slots = pool.arrivals_per_s, pool.slots
     last = max(up, default=first)
     for s, weight in _talbot(window_s):

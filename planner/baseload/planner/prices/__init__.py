@@ -1,4 +1,4 @@
-"""The price book: what things cost, from data files beside this module; each row with its source and the day it was read.
+"""The price book: what things cost, from data files, each row with its source and the day it was read.
 
 A price that is not known is `None` and stays so, it is never zero. Nothing here asks a network or the clock: how old a
 price is, is said relative to a day the caller gives.
@@ -21,6 +21,7 @@ MAX_AGE = {"runpod": timedelta(days=60)}
 """After how long a provider's prices should be read again. RunPod's pod prices rose by a fifth within three months of
 2026 while its serverless table stood still; providers without an entry never count as old."""
 
+UNITS = ("gpu-second",)
 CONFIDENCES = ("read", "second-hand", "estimated", "unknown")
 COLUMNS = ("provider", "product", "gpu", "unit", "usd", "read", "withdrawn", "confidence", "source", "note")
 
@@ -144,6 +145,9 @@ def _price(cells: dict[str, str]) -> Price:
         msg = f"it has not {len(COLUMNS)} columns"
         raise ValueError(msg)
     usd = _amount(cells["usd"])
+    if cells["unit"] not in UNITS:
+        msg = f"unit {cells['unit']!r} is none of {', '.join(UNITS)}"
+        raise ValueError(msg)
     if cells["confidence"] not in CONFIDENCES or (cells["confidence"] == "unknown") != (usd is None):
         msg = f"confidence {cells['confidence']!r} does not fit usd {cells['usd']!r}"
         raise ValueError(msg)

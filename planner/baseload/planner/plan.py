@@ -1,0 +1,575 @@
+"""The plan: what a stack will cost and what would change, as one document (`baseload.plan/1`) with a digest.
+
+Pure: costs come from `cost`, changes and the time from the caller; nothing here asks a clock, a network or an engine,
+and no secret gets in (the caller masks values and gives keyed hashes). The document's form is `plan.schema.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from baseload.planner.cost import Cost, Line, Split, Spread, cost_of
+from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
+from baseload.planner.errors import UsageError
+from baseload.planner.pool import Assumption
+from baseload.planner.prices import Price, PriceBook
+from baseload.planner.spec.model import ModelSpec
+
+SCHEMA = "baseload.plan/1"
+
+
+class Verdict(StrEnum):
+    """Whether a limit holds; unknown where the figure is."""
+
+    OK = "ok"
+    BREACHED = "breached"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitCheck:
+    """A limit of a spec against its figure: `monthly_usd` against the expected month, `hourly_worst_case_usd`."""
+
+    limit: str
+    value: Decimal
+    actual: Decimal | None
+    """None where it is unknown; of an unknown month the known part where that alone breaks the limit."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPlan:
+    """What one model will cost."""
+
+    name: str
+    spec_digest: str
+    target: str
+    monthly_usd: Spread
+    split_usd: Split
+    at_least_usd: Decimal
+    usd_per_1000_requests: Decimal | None
+    hourly_worst_case_usd: Decimal | None
+    method: str | None
+    worker_starts_per_month: Decimal | None
+    lines: tuple[Line, ...]
+    assumptions: tuple[Assumption, ...]
+    limits: tuple[LimitCheck, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldChange:
+    """One input of a resource that differs; secrets arrive masked. An absent side is None."""
+
+    path: str
+    old: Any
+    new: Any
+    replaces: bool = False
+    """The resource is replaced because of it."""
+    release: bool = False
+    """RunPod makes a new release of the endpoint because of it: its workers are exchanged."""
+
+    @property
+    def kind(self) -> str:
+        """`add`, `delete` or `update`."""
+        if self.old is None:
+            return "add"
+        return "delete" if self.new is None else "update"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What would be done to one resource: `op` in Pulumi's words (create, update, replace, delete, ...)."""
+
+    op: str
+    urn: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The plan of one stack."""
+
+    stack: str
+    generated_at: datetime
+    book: str
+    prices: tuple[Price, ...]
+    """The rows used."""
+    models: tuple[ModelPlan, ...]
+    changes: tuple[Change, ...] | None
+    """None where the stack has no state to compare with."""
+    secret_digests: Mapping[str, str] = field(default_factory=dict)
+    """Keyed hash by `<urn>.<path>`, given by the caller: lets the digest notice a changed secret without showing it."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def oldest(self) -> date | None:
+        """The day on which the oldest price used was read."""
+        return min((price.read for price in self.prices), default=None)
+
+    @property
+    def total_monthly_usd(self) -> Spread:
+        """The sum over all models; unknown as soon as one is."""
+        return Spread(
+            low=_sum(model.monthly_usd.low for model in self.models),
+            expected=_sum(model.monthly_usd.expected for model in self.models),
+            high=_sum(model.monthly_usd.high for model in self.models),
+        )
+
+    @property
+    def at_least_usd(self) -> Decimal:
+        """The known part of the expected month."""
+        return sum((model.at_least_usd for model in self.models), Decimal(0))
+
+    @property
+    def breached(self) -> bool:
+        """Whether any limit is broken: exit code 5."""
+        return any(check.verdict is Verdict.BREACHED for model in self.models for check in model.limits)
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` over what was reviewed: stack, specs, prices used, resource changes. Not over the time."""
+        reviewed = {
+            "schema": SCHEMA,
+            "stack": self.stack,
+            "specs": {model.name: model.spec_digest for model in self.models},
+            "prices": {price.id: _text(price.usd) for price in self.prices},
+            "changes": _changes_json(self.changes),
+            "secrets": dict(self.secret_digests),
+        }
+        canonical = json.dumps(reviewed, sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The document: money as decimal strings, None where unknown."""
+        return {
+            "schema": SCHEMA,
+            "digest": self.digest,
+            "stack": self.stack,
+            "generated_at": self.generated_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "currency": "USD",
+            "prices": {
+                "book": self.book,
+                "oldest": self.oldest.isoformat() if self.oldest else None,
+                "used": [price.to_json() for price in self.prices],
+            },
+            "models": [_model_json(model) for model in self.models],
+            "total_monthly_usd": _spread_json(self.total_monthly_usd),
+            "at_least_monthly_usd": _text(self.at_least_usd),
+            "changes": _changes_json(self.changes),
+            "secret_digests": dict(self.secret_digests),
+            "diagnostics": [item.to_json() for item in self.diagnostics],
+        }
+
+    @classmethod
+    def from_json(cls, document: object) -> Plan:
+        """The plan of a document.
+
+        Raises UsageError where it is no plan of this version, or was edited so that its digest no longer fits.
+        """
+        import jsonschema  # only here: it costs more than the rest of the planner, and a plan is rarely read
+
+        validator = jsonschema.Draft202012Validator(schema())
+        problem = jsonschema.exceptions.best_match(validator.iter_errors(document))
+        if problem is not None or not isinstance(document, dict):
+            place = problem.json_path if problem else "$"
+            raise UsageError.of(
+                "plan/document",
+                f"this is not a plan document of {SCHEMA}: {place} is not as it should be",
+                hint="make one with `deploy plan --out plan.json`",
+            )
+        plan = _plan_of(document)
+        if plan.digest != document["digest"]:
+            raise UsageError.of(
+                "plan/digest",
+                "the plan was changed after it was made: its digest does not fit its content",
+                hint="make it again with `deploy plan --out plan.json`",
+            )
+        return plan
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the plan document."""
+    text = Path(__file__).with_name("plan.schema.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def make_plan(
+    specs: Sequence[ModelSpec],
+    book: PriceBook,
+    *,
+    stack: str,
+    generated_at: datetime,
+    changes: Sequence[Change] | None = None,
+    secret_digests: Mapping[str, str] | None = None,
+    diagnostics: Iterable[Diagnostic] = (),
+) -> Plan:
+    """The plan of these specs at these prices.
+
+    `generated_at` has a time zone and also decides which prices count as old. `diagnostics` (of the specs) are joined
+    by the plan's own.
+    """
+    costs = [(spec, cost_of(spec, book)) for spec in specs]
+    models = tuple(_model(spec, cost) for spec, cost in costs)
+    prices = tuple(sorted({cost.price for _, cost in costs if cost.price}))
+    found = [
+        *diagnostics,
+        *(item for _, cost in costs for item in cost.diagnostics),
+        *(item for (spec, _), model in zip(costs, models, strict=True) for item in _breaches(spec, model)),
+        *_old_prices(prices, generated_at.astimezone(UTC).date()),
+        *_incomplete(models),
+    ]
+    return Plan(
+        stack=stack,
+        generated_at=generated_at,
+        book=book.name,
+        prices=prices,
+        models=models,
+        changes=None if changes is None else tuple(changes),
+        secret_digests=dict(secret_digests or {}),
+        diagnostics=in_order(found),
+    )
+
+
+def moved(before: Plan, after: Plan) -> list[str]:
+    """What differs between a reviewed plan and a fresh one, a sentence each; empty where the digests are equal."""
+    if before.digest == after.digest:
+        return []
+    found = []
+    if before.stack != after.stack:
+        found.append(f"stack: {before.stack} → {after.stack}")
+    found += _moved_specs(before, after)
+    found += _moved_prices(before, after)
+    found += _moved_resources(before, after)
+    for key in sorted({*before.secret_digests, *after.secret_digests}):
+        if before.secret_digests.get(key) != after.secret_digests.get(key):
+            found.append(f"secret: {key} has another value")
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------- making
+def _model(spec: ModelSpec, cost: Cost) -> ModelPlan:
+    return ModelPlan(
+        name=spec.name,
+        spec_digest=spec.digest,
+        target=f"runpod {spec.target.mode}",
+        monthly_usd=cost.monthly_usd,
+        split_usd=cost.split_usd,
+        at_least_usd=cost.at_least_usd,
+        usd_per_1000_requests=cost.usd_per_1000_requests,
+        hourly_worst_case_usd=cost.hourly_worst_case_usd,
+        method=cost.method,
+        worker_starts_per_month=cost.worker_starts_per_month,
+        lines=cost.lines,
+        assumptions=cost.assumptions,
+        limits=_limits(spec, cost),
+    )
+
+
+def _limits(spec: ModelSpec, cost: Cost) -> tuple[LimitCheck, ...]:
+    checks = []
+    if spec.limits.monthly_usd is not None:
+        actual = cost.monthly_usd.expected
+        if actual is None and cost.at_least_usd > spec.limits.monthly_usd:
+            actual = cost.at_least_usd
+        checks.append(_check("monthly_usd", spec.limits.monthly_usd, actual))
+    if spec.limits.hourly_worst_case_usd is not None:
+        limit = spec.limits.hourly_worst_case_usd
+        checks.append(_check("hourly_worst_case_usd", limit, cost.hourly_worst_case_usd))
+    return tuple(checks)
+
+
+def _check(limit: str, value: Decimal, actual: Decimal | None) -> LimitCheck:
+    if actual is None:
+        verdict = Verdict.UNKNOWN
+    else:
+        verdict = Verdict.BREACHED if actual > value else Verdict.OK
+    return LimitCheck(limit=limit, value=value, actual=actual, verdict=verdict)
+
+
+def _breaches(spec: ModelSpec, model: ModelPlan) -> list[Diagnostic]:
+    what = {"monthly_usd": "an expected month", "hourly_worst_case_usd": "an hour with all workers on"}
+    return [
+        Diagnostic(
+            code="plan/limit",
+            summary=f"{what[check.limit]} of {model.name} costs {check.actual} USD, more than the limit "
+            f"`{check.limit}` of {check.value} USD",
+            where=Location(spec.file),
+            hint="change the target or the traffic, or raise the limit",
+        )
+        for check in model.limits
+        if check.verdict is Verdict.BREACHED
+    ]
+
+
+def _old_prices(prices: Sequence[Price], today: date) -> list[Diagnostic]:
+    """One for the whole plan, whatever the number of rows."""
+    old = [price for price in prices if price.is_old(today)]
+    if not old:
+        return []
+    oldest = min(old, key=lambda price: price.read)
+    return [
+        Diagnostic(
+            code="prices/old",
+            severity=Severity.WARNING,
+            summary=f"the oldest price used, {oldest.id}, was read {(today - oldest.read).days} days ago "
+            f"({oldest.read.isoformat()})",
+            hint=f"compare it with {oldest.source}",
+        )
+    ]
+
+
+def _incomplete(models: Sequence[ModelPlan]) -> list[Diagnostic]:
+    unknown = [model.name for model in models if model.monthly_usd.expected is None]
+    if not unknown:
+        return []
+    known = sum((model.at_least_usd for model in models), Decimal(0))
+    return [
+        Diagnostic(
+            code="plan/total-unknown",
+            severity=Severity.NOTE,
+            summary=f"the total is at least {known:.2f} USD a month; the cost of {', '.join(unknown)} is not known",
+        )
+    ]
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    total = Decimal("0.00")
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
+
+
+# ------------------------------------------------------------------------------------------------------- comparing
+def _moved_specs(before: Plan, after: Plan) -> list[str]:
+    old = {model.name: model for model in before.models}
+    new = {model.name: model for model in after.models}
+    found = [f"spec: {name} is gone" for name in old if name not in new]
+    found += [f"spec: {name} is new" for name in new if name not in old]
+    for name in old:
+        if name in new and old[name].spec_digest != new[name].spec_digest:
+            found.append(f"spec: {name} changed{_figures_moved(old[name], new[name])}")
+    return found
+
+
+def _figures_moved(old: ModelPlan, new: ModelPlan) -> str:
+    was = {item.name: item.value for item in old.assumptions}
+    figures = [
+        f"{item.name} {was[item.name]} → {item.value}"
+        for item in new.assumptions
+        if item.name in was and was[item.name] != item.value
+    ]
+    return f" ({'; '.join(figures)})" if figures else ""
+
+
+def _moved_prices(before: Plan, after: Plan) -> list[str]:
+    old = {price.id: price.usd for price in before.prices}
+    new = {price.id: price.usd for price in after.prices}
+    return [
+        f"price: {key} {_shown(old.get(key))} → {_shown(new.get(key))}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key) or (key in old) != (key in new)
+    ]
+
+
+def _shown(usd: Decimal | None) -> str:
+    return "none" if usd is None else f"{_text(usd)} USD"
+
+
+def _moved_resources(before: Plan, after: Plan) -> list[str]:
+    old = {change.urn: change for change in before.changes or ()}
+    new = {change.urn: change for change in after.changes or ()}
+    found = []
+    for urn in sorted({*old, *new}):
+        was, now = old.get(urn), new.get(urn)
+        if was == now:
+            continue
+        was_op, now_op = (change.op if change else "no change" for change in (was, now))
+        if was_op != now_op:
+            found.append(f"resource: {urn}: {was_op} → {now_op}")
+        else:
+            paths = _moved_paths(was, now)
+            found.append(f"resource: {urn}: {was_op}, but not as reviewed: {', '.join(paths)}")
+    if not found and (before.changes is None) != (after.changes is None):
+        found.append("resource: the stack has state now" if before.changes is None else "resource: the state is gone")
+    return found
+
+
+def _moved_paths(was: Change | None, now: Change | None) -> list[str]:
+    old = {item.path: item for item in was.fields} if was else {}
+    new = {item.path: item for item in now.fields} if now else {}
+    return [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+
+
+# ------------------------------------------------------------------------------------------------ the document's form
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else format(amount, "f")
+
+
+def _spread_json(spread: Spread) -> dict[str, str | None]:
+    return {"low": _text(spread.low), "expected": _text(spread.expected), "high": _text(spread.high)}
+
+
+def _model_json(model: ModelPlan) -> dict[str, Any]:
+    split = model.split_usd
+    return {
+        "name": model.name,
+        "spec_digest": model.spec_digest,
+        "target": model.target,
+        "monthly_usd": _spread_json(model.monthly_usd),
+        "split_usd": {
+            "busy": _text(split.busy),
+            "idle": _text(split.idle),
+            "cold_start": _text(split.cold_start),
+            "always_on": _text(split.always_on),
+        },
+        "at_least_monthly_usd": _text(model.at_least_usd),
+        "usd_per_1000_requests": _text(model.usd_per_1000_requests),
+        "hourly_worst_case_usd": _text(model.hourly_worst_case_usd),
+        "method": model.method,
+        "worker_starts_per_month": _text(model.worker_starts_per_month),
+        "lines": [
+            {
+                "what": line.what,
+                "quantity": _text(line.quantity),
+                "unit": "GPU-second",
+                "unit_price_usd": _text(line.unit_price_usd),
+                "amount_usd": _text(line.amount_usd),
+                "price": line.price,
+            }
+            for line in model.lines
+        ],
+        "assumptions": [
+            {"name": item.name, "value": item.value, "source": item.source, "errs": item.errs}
+            for item in model.assumptions
+        ],
+        "limits": [
+            {
+                "limit": check.limit,
+                "value": _text(check.value),
+                "actual": _text(check.actual),
+                "verdict": str(check.verdict),
+            }
+            for check in model.limits
+        ],
+    }
+
+
+def _changes_json(changes: Sequence[Change] | None) -> list[dict[str, Any]] | None:
+    if changes is None:
+        return None
+    return [
+        {
+            "op": change.op,
+            "urn": change.urn,
+            "fields": [
+                {
+                    "path": item.path,
+                    "kind": item.kind,
+                    "old": item.old,
+                    "new": item.new,
+                    "replaces": item.replaces,
+                    "release": item.release,
+                }
+                for item in change.fields
+            ],
+        }
+        for change in changes
+    ]
+
+
+def _plan_of(document: Mapping[str, Any]) -> Plan:
+    changes = document["changes"]
+    return Plan(
+        stack=document["stack"],
+        generated_at=datetime.fromisoformat(document["generated_at"]),
+        book=document["prices"]["book"],
+        prices=tuple(_price_of(item) for item in document["prices"]["used"]),
+        models=tuple(_model_of(item) for item in document["models"]),
+        changes=None if changes is None else tuple(_change_of(item) for item in changes),
+        secret_digests=document["secret_digests"],
+        diagnostics=tuple(_diagnostic_of(item) for item in document["diagnostics"]),
+    )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _price_of(item: Mapping[str, Any]) -> Price:
+    provider, product, gpu = item["id"].split("/", 2)
+    return Price(
+        provider=provider,
+        product=product,
+        gpu=gpu,
+        unit=item["unit"],
+        usd=_decimal(item["usd"]),
+        read=date.fromisoformat(item["read"]),
+        withdrawn=date.fromisoformat(item["withdrawn"]) if item["withdrawn"] else None,
+        confidence=item["confidence"],
+        source=item["source"],
+        note=item["note"],
+    )
+
+
+def _model_of(item: Mapping[str, Any]) -> ModelPlan:
+    def amounts(of: Mapping[str, str | None]) -> dict[str, Decimal | None]:
+        return {key: _decimal(value) for key, value in of.items()}
+
+    return ModelPlan(
+        name=item["name"],
+        spec_digest=item["spec_digest"],
+        target=item["target"],
+        monthly_usd=Spread(**amounts(item["monthly_usd"])),
+        split_usd=Split(**amounts(item["split_usd"])),
+        at_least_usd=Decimal(item["at_least_monthly_usd"]),
+        usd_per_1000_requests=_decimal(item["usd_per_1000_requests"]),
+        hourly_worst_case_usd=_decimal(item["hourly_worst_case_usd"]),
+        method=item["method"],
+        worker_starts_per_month=_decimal(item["worker_starts_per_month"]),
+        lines=tuple(
+            Line(
+                what=line["what"],
+                quantity=Decimal(line["quantity"]),
+                unit_price_usd=Decimal(line["unit_price_usd"]),
+                price=line["price"],
+            )
+            for line in item["lines"]
+        ),
+        assumptions=tuple(Assumption(**entry) for entry in item["assumptions"]),
+        limits=tuple(
+            LimitCheck(
+                limit=check["limit"],
+                value=Decimal(check["value"]),
+                actual=_decimal(check["actual"]),
+                verdict=Verdict(check["verdict"]),
+            )
+            for check in item["limits"]
+        ),
+    )
+
+
+def _change_of(item: Mapping[str, Any]) -> Change:
+    fields = ({key: value for key, value in entry.items() if key != "kind"} for entry in item["fields"])
+    return Change(op=item["op"], urn=item["urn"], fields=tuple(FieldChange(**entry) for entry in fields))
+
+
+def _diagnostic_of(item: Mapping[str, Any]) -> Diagnostic:
+    where = Location(Path(item["file"]), item["line"], item["column"]) if item["file"] else None
+    return Diagnostic(
+        code=item["code"],
+        severity=Severity(item["severity"]),
+        summary=item["summary"],
+        where=where,
+        hint=item["hint"],
+    )
