@@ -1,0 +1,51 @@
+"""The plugin `pulumi-resource-baseload-runpod`: the package's resources, put together and served.
+
+Addresses and the key come from the environment, at the first call that needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+
+from baseload.providers.framework.resource import Time
+from baseload.providers.framework.servicer import Provider
+from baseload.providers.framework.serving import main as serve
+from baseload.providers.runpod.client import Client, address
+from baseload.providers.runpod.endpoint import Endpoint
+from baseload.providers.runpod.jobs import ENDPOINT_BASE_URL
+from baseload.providers.runpod.owner import Owner
+
+PACKAGE = "baseload-runpod"
+
+
+def provider(environment: Mapping[str, str] = os.environ, time: Time | None = None) -> Provider:
+    """The package's provider; one client, and so one rate limit, for everything it does."""
+
+    @cache
+    def client() -> Client:
+        return Client.from_environment(environment)
+
+    def job_url() -> str | None:
+        variable = "RUNPOD_ENDPOINT_BASE_URL"
+        return address(environment, variable, ENDPOINT_BASE_URL) if environment.get(variable) else None
+
+    endpoint = Endpoint(client, job_url)
+    text = "RunPod serverless endpoints, over REST v2."
+    made = Provider(PACKAGE, version("baseload"), (Owner(), endpoint), text=text, time=time)
+
+    def another_engine() -> None:
+        endpoint.forget()
+        if client.cache_info().currsize:
+            client().forget()
+
+    made.on_attach(another_engine)
+    return made
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    serve(provider(), sys.argv[1:])
