@@ -9,6 +9,7 @@ here to leave those out, so that one operation is one process. Facts: SDK 3.272,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -75,6 +76,9 @@ NOISE = re.compile(
     r"using pulumi-resource-\S+ from \$PATH at|Attempting to deploy or update resources with \d+ pending"
 )
 """Warnings that mislead our users: our plugins are meant to be found on PATH, and pending creates are found again."""
+
+UNWIND_S = 5.0
+"""How long a program whose CLI is gone may take to end."""
 
 Options = Mapping[str, Any]
 
@@ -212,6 +216,9 @@ class Operation:
     """Texts of error diagnostics by URN; "" for those of no resource."""
     raised: BaseException | None = None
     """What the program or the listener raised; it outweighs what the CLI says about it."""
+    _loop: asyncio.AbstractEventLoop | None = None
+    _task: asyncio.Task[Any] | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def run(self, verb: str, program: Program | None, environment: Mapping[str, str], options: Options) -> Outcome:
         """Raises what the program raised, `CommandFailed` (then see `failed` and `errors`) or `Interrupted`."""
@@ -225,12 +232,17 @@ class Operation:
         arguments = {"on_event": self._listen, "color": "never", "suppress_progress": True, **options}
         if program:
             arguments["program"] = self._guarded(program)
+        else:
+            # An address where a program could be: without it the CLI starts a language host, half a second for nothing.
+            arguments.update(program=_nothing, run_program=False)
         try:
             call(**arguments)
         except (CommandFailed, Interrupted):
             if self.raised:
                 raise self.raised from None
             raise
+        finally:
+            self._unwind()
         if self.raised:
             raise self.raised
         self.on_event(Summary(counts=dict(self.counts), seconds=time.monotonic() - started))
@@ -238,6 +250,13 @@ class Operation:
 
     def _guarded(self, program: Program) -> Program:
         def guarded() -> None:
+            loop = asyncio.get_running_loop()
+            # The SDK's handler stops the loop at the first call that finds the CLI gone, and leaves tasks behind
+            # that complain when they are collected; `_unwind` ends them instead.
+            loop.set_exception_handler(lambda *_: None)
+            self._loop, self._task = loop, asyncio.current_task(loop)
+            if self._task:
+                self._task.add_done_callback(lambda _: self._ended.set())
             try:
                 program()
             except BaseException as error:
@@ -245,6 +264,13 @@ class Operation:
                 raise RunError("the program failed") from error
 
         return guarded
+
+    def _unwind(self) -> None:
+        """End the program's tasks where the CLI left before they were done."""
+        if self._loop and self._task and not self._ended.is_set():
+            with contextlib.suppress(RuntimeError):  # it ended by itself, in this moment
+                self._loop.call_soon_threadsafe(self._task.cancel)
+            self._ended.wait(UNWIND_S)
 
     def _listen(self, event: EngineEvent) -> None:
         # The SDK turns an exception in here into a Python warning and goes on.
@@ -298,6 +324,10 @@ class Operation:
             self.errors.setdefault(urn, []).append(text)
         else:
             self.on_event(Message(severity="info" if severity == "info#err" else severity, text=text, urn=urn))
+
+
+def _nothing() -> None:
+    """The program of an operation that needs none."""
 
 
 def mask(value: Any) -> Any:
