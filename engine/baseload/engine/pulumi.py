@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +37,9 @@ QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
 HOLDER = re.compile(r"created by (?P<user>.*)@(?P<host>.*) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
 """A lock in the CLI's refusal (`pkg/backend/diy/lock.go`)."""
 
+OLDEST = (3, 206)
+"""The first CLI that streams its events (`--event-log tcp://`), which SDK 3.272 relies on from there on."""
+
 ECHO = re.compile(r"(update|preview|refresh|destroy) failed\Z|the program failed|RunError")
 """What the CLI adds when something else, told by its own diagnostic, went wrong."""
 
@@ -49,7 +54,7 @@ class _Place:
 
 
 class PulumiEngine:
-    """`interface.Engine` on the CLI at `executable`, whose version is `version` without a `v`.
+    """`interface.Engine` on the CLI at `executable`.
 
     `ask` prompts for a passphrase where there is a terminal and no variable holds one.
     """
@@ -59,16 +64,19 @@ class PulumiEngine:
     def __init__(
         self,
         executable: Path,
-        version: str,
         *,
         environ: Mapping[str, str] | None = None,
         ask: Callable[[str], str] | None = None,
     ) -> None:
         self.executable = executable
-        self.version = version
         self._environ = os.environ if environ is None else environ
         self._ask = ask
         self._passphrases: dict[Path, Passphrase] = {}
+
+    @functools.cached_property
+    def version(self) -> str:
+        """The CLI's version, without a `v`; costs one process, once. Raises as `version_of`."""
+        return version_of(self.executable)
 
     def preview(self, stack: StackRef, program: Program, on_event: OnEvent, *, refresh: bool = False) -> Outcome:
         """See `Engine.preview`."""
@@ -304,6 +312,27 @@ class PulumiEngine:
             if failed:
                 return DeployError(*failed)
         return _refusal(stack, error.text, redact)
+
+
+def version_of(executable: Path) -> str:
+    """What `pulumi version` says, without a `v`. Raises `UsageError` `engine/pulumi-unusable`."""
+    try:
+        environment = {**os.environ, **QUIET}
+        process = subprocess.run([executable, "version"], capture_output=True, text=True, env=environment, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.stderr if isinstance(error, subprocess.CalledProcessError) else error.strerror
+        raise _unusable(f"{executable} does not run: {str(reason).strip()}") from error
+    found = re.match(r"v?((\d+)\.(\d+)\.\d+\S*)", process.stdout)
+    if not found:
+        raise _unusable(f"{executable} does not tell its version")
+    if not OLDEST <= (int(found[2]), int(found[3])) < (OLDEST[0] + 1, 0):
+        raise _unusable(f"{executable} is Pulumi {found[1]}; {OLDEST[0]}.{OLDEST[1]} or a later 3.x is needed")
+    return found[1]
+
+
+def _unusable(summary: str) -> BaseloadError:
+    hint = "`deploy engine install` fetches a CLI that fits; `--engine embedded` does without"
+    return UsageError.of("engine/pulumi-unusable", summary, hint=hint)
 
 
 class _DeadLock(DeployError):
