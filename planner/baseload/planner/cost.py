@@ -197,8 +197,10 @@ def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> 
 
 
 def _spread(spec: ModelSpec, price: Price | None, expected_usd: Decimal | None) -> Spread:
-    """The bill at the ends of the traffic range. The approximations may dip by a per cent or two where they change
-    into one another; the ends then still enclose the expected figure."""
+    """The lowest and highest bill of the three rates: low end of the traffic range, expected, high end.
+
+    More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves starts.
+    """
     if expected_usd is None:
         return Spread()
     traffic = spec.traffic.range if spec.traffic else None

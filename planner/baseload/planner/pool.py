@@ -254,9 +254,13 @@ def _cold_levels(pool: Pool, levels: Sequence[_Level], busy: float) -> PoolEstim
 
 
 def _outlasts(pool: Pool, level: _Level) -> float:
-    """Chance that a request with no room still waits when the start delay is over (cost model 4.2)."""
+    """Chance that a request with no room still waits when the start delay is over.
+
+    What is left of a running service lasts service_s · (1 + cv²) / 2 in the mean, taken as exponential.
+    """
     spare = max(level.below - pool.load, 0.0)
-    return math.exp(-min(spare * pool.start_delay_s / pool.service_s, 20.0))
+    left_s = pool.service_s * (1 + pool.service_cv**2) / 2
+    return math.exp(-min(spare * pool.start_delay_s / left_s, 20.0))
 
 
 def _stay_s(pool: Pool, level: _Level) -> float:
