@@ -286,7 +286,8 @@ class FileBackend:
         self._check_layout()
         meta = self.folder / "meta.yaml"
         if not meta.exists():
-            write_atomically(meta, b"version: 1\n")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_whole(meta, b"version: 1\n", self.folder)
 
     def _with_remedy(self, error: BaseloadError, file: Path) -> BaseloadError:
         backup = _backup(file)
@@ -589,9 +590,7 @@ def _read(content: bytes, file: Path, open_salt: Callable[[str], Crypter] | None
         raise _damaged(f"not a whole JSON document of {len(content)} bytes: {reason}") from error
     if not isinstance(document, dict) or not isinstance(document.get("checkpoint"), dict):
         raise _damaged("JSON, but not a checkpoint")
-    latest = document["checkpoint"].get("latest") or {}
-    if not isinstance(latest, dict):
-        raise _damaged("JSON, but not a checkpoint")
+    latest = _object(document["checkpoint"], "latest")
     _check_version(document, latest, file)
     salt = _salt(latest, file)
     crypter = open_salt(salt) if salt and open_salt else None
@@ -600,10 +599,7 @@ def _read(content: bytes, file: Path, open_salt: Callable[[str], Crypter] | None
     problem = disorder(resources)
     if problem:
         raise _damaged(f"the resources are not in order: {problem}")
-    operations = tuple(
-        PendingOperation(codec.load(item["resource"]), str(item["type"]))
-        for item in _list(latest, "pending_operations")
-    )
+    operations = tuple(_pending(item, codec) for item in _list(latest, "pending_operations"))
     known = ("manifest", "secrets_providers", "resources", "pending_operations")
     extra = {name: value for name, value in latest.items() if name not in known}
     return Loaded(
@@ -619,8 +615,25 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _object(data: dict[str, Any], name: str) -> dict[str, Any]:
+    value = data.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _damaged(f"`{name}` is not an object")
+    return value
+
+
+def _pending(item: Any, codec: Codec) -> PendingOperation:
+    if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+        raise _damaged("a pending operation has no type")
+    return PendingOperation(codec.load(item.get("resource")), item["type"])
+
+
 def _list(latest: dict[str, Any], name: str) -> list[Any]:
-    items = latest.get(name) or []
+    items = latest.get(name)
+    if items is None:
+        return []
     if not isinstance(items, list):
         raise _damaged(f"`{name}` is not a list")
     return items
@@ -635,25 +648,25 @@ def _check_version(document: dict[str, Any], latest: dict[str, Any], file: Path)
             where=Location(file),
             hint="`--engine pulumi` with a current Pulumi reads it",
         )
-    foreign = sorted(set(document.get("features") or ()) - FEATURES) if version == 4 else []
+    foreign = sorted(set(map(str, _list(document, "features"))) - FEATURES) if version == 4 else []
     if foreign:
         raise unsupported(f"the state's feature {', '.join(foreign)}", file)
     for name in ("snippets", "extensions"):
         if latest.get(name):
             raise unsupported(f"`{name}` in the state", file)
-    manifest = latest.get("manifest") or {}
+    manifest = _object(latest, "manifest")
     if latest and manifest.get("magic", "") != _magic(str(manifest.get("version", ""))):
         raise _damaged("its magic number does not fit its version")
 
 
 def _salt(latest: dict[str, Any], file: Path) -> str | None:
-    providers = latest.get("secrets_providers") or {}
+    providers = _object(latest, "secrets_providers")
     kind = providers.get("type")
     if not kind:
         return None
     if kind != "passphrase":
         raise unsupported(f"the secrets provider {kind!r}", file)
-    salt = (providers.get("state") or {}).get("salt")
+    salt = _object(providers, "state").get("salt")
     if not isinstance(salt, str):
         raise _damaged("its secrets provider has no salt")
     return salt
@@ -668,9 +681,14 @@ def _write_lock(file: Path, timestamp: datetime) -> None:
         "timestamp": timestamp.isoformat(),
         "pidNamespace": _pid_namespace(),
     }
-    temporary = file.parents[3] / f"{file.stem}.tmp"
+    _write_whole(file, _dump(content), file.parents[3])
+
+
+def _write_whole(file: Path, content: bytes, scratch: Path) -> None:
+    """Write by a name of its own in `scratch`, since nothing keeps others from writing the same file now."""
+    temporary = scratch / f"{uuid.uuid4()}.tmp"
     try:
-        temporary.write_bytes(_dump(content))
+        temporary.write_bytes(content)
         temporary.replace(file)
     except OSError:
         temporary.unlink(missing_ok=True)

@@ -84,6 +84,10 @@ def file_error(error: OSError, file: Path, doing: str) -> BaseloadError:
     """An operating system's refusal, with place and remedy."""
     code, hint = {
         errno.ENOSPC: ("engine/disk-full", "free some space on that disk and run the command again"),
+        errno.EFBIG: (
+            "engine/disk-full",
+            "a limit on the size of files forbids it (`ulimit -f`): raise it and run again",
+        ),
         errno.EDQUOT: ("engine/disk-full", "your quota on that disk is used up: free some space and run again"),
         errno.EROFS: ("engine/not-writable", "that file system is read-only: choose another backend folder"),
         errno.EACCES: ("engine/not-writable", "give your user the right to read and write there"),
@@ -226,7 +230,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not supported", self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, "aliases are not supported", self.current_event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
