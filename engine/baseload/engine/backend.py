@@ -328,7 +328,7 @@ class Writer:
 
     The list is what the CLI makes of it: first the resources of this run in the order they were `put`, then those of
     the state before that are still there. Use it as a context manager: leaving, also by an exception, makes
-    everything recorded so far durable. Threads may share it.
+    everything recorded so far durable; leave it when no operation is in flight. Threads may share it.
 
     Raises (announce, flush, leaving): `BaseloadError` where the file cannot be written; the file before stays.
     """
@@ -396,6 +396,7 @@ class Writer:
         intent = Intent(PendingOperation(resource, doing))
         content = self._codec.dump(resource)
         with self._condition:
+            self._check_open()
             self._intend(intent, content)
             self._waiting.append(intent.durable)
             self._condition.notify_all()
@@ -425,6 +426,7 @@ class Writer:
         """
         contents = [(new, self._codec.dump(new)) for new in (swap[1] if swap else None, put) if new is not None]
         with self._condition:
+            self._check_open()
             if intent:
                 del self._intents[id(intent)]
                 self._urgent = True
@@ -440,9 +442,15 @@ class Writer:
         """Return when everything recorded so far is on disk."""
         done: Future[None] = Future()
         with self._condition:
+            self._check_open()
             self._waiting.append(done)
             self._condition.notify_all()
         done.result()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            msg = "the writer is closed"
+            raise RuntimeError(msg)
 
     def _enter(self, state: ResourceState, content: bytes | None = None) -> _Entry:
         entry = _Entry(state, self._codec.dump(state) if content is None else content)

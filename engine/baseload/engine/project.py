@@ -210,8 +210,8 @@ class Project:
         try:
             text = file.read_bytes().decode() if file.exists() else ""
             changed = _with_salt(text, salt)
-            if _parse(changed, file) != {**_parse(text, file), "encryptionsalt": salt}:
-                raise _bad(file, f"no place found for a key; add this line yourself: encryptionsalt: {salt}")
+            if not _says(changed, {**_parse(text, file), "encryptionsalt": salt}, file):
+                raise _bad(file, f"found no place for a key; add this one yourself: encryptionsalt: {salt}")
             write_atomically(file, changed.encode())
         except OSError as error:
             raise file_error(error, file, "write the encryption salt") from error
@@ -482,10 +482,19 @@ def _go_numbers(item: Any) -> Any:
     return [_go_numbers(child) for child in item] if isinstance(item, list) else item
 
 
+def _says(text: str, wanted: dict[str, Any], file: Path) -> bool:
+    try:
+        return _parse(text, file) == wanted
+    except UsageError:
+        return False
+
+
 def _with_salt(text: str, salt: str) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     line = f"encryptionsalt: {salt}"
-    changed, count = re.subn(r"(?m)^encryptionsalt:[^\r\n]*", lambda _: line, text, count=1)
+    changed, count = re.subn(r"(?m)^encryptionsalt:[ \t]*[^\s#]*", lambda _: line, text, count=1)
     if count:
         return changed
-    return f"{text}{end if text and not text.endswith(end) else ''}{line}{end}"
+    head = re.match(r"(---[ \t]*\r?\n)?", text)
+    start = head.end() if head else 0
+    return f"{text[:start]}{line}{end}{text[start:]}"

@@ -47,7 +47,7 @@ class Crypter:
         """
         version, _, rest = salt.partition(":")
         encoded, _, proof = rest.partition(":")
-        if version != "v1":
+        if version != "v1" or not encoded or not proof:
             raise _bad_salt()
         crypter = cls(salt, _derive(passphrase, _decode(encoded)))
         try:
