@@ -460,8 +460,8 @@ def _assumptions(pool: Pool) -> tuple[Assumption, ...]:
     return (
         Assumption(
             name="error_of_the_method",
-            value="16 % in 19 of 20 cases" if herding or short else "7 % in 19 of 20 cases",
+            value=f"below {15 if herding or short else 6} % in 19 of 20 cases",
             source="against simulation, docs/cost-model.md",
-            errs="up to 30 % either way in single cases",
+            errs="at worst a third too high or a sixth too low",
         ),
     )

@@ -122,7 +122,7 @@ def read(file: Path) -> list[Price]:
     """
     rows, problems = [], []
     with file.open(encoding="utf-8", newline="") as lines:
-        table = csv.DictReader(lines, strict=True)
+        table = csv.DictReader(lines)
         if tuple(table.fieldnames or ()) != COLUMNS:
             raise UsageError.of(
                 "prices/columns",
