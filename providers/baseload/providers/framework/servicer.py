@@ -48,23 +48,28 @@ class Session:
     """One engine process: where it listens, and the operations it has asked for that are still running."""
 
     def __init__(self, address: str = "") -> None:
-        self._engine = None
-        if address:
-            self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS))
+        self._channel = grpc.insecure_channel(address, options=_GRPC_CHANNEL_OPTIONS) if address else None
+        self._engine = engine_pb2_grpc.EngineStub(self._channel) if self._channel else None
         self._stops: set[threading.Event] = set()
         self._cancelled = False
         self._lock = threading.Lock()
 
     def log(self, severity: str, text: str, urn: str = "", passing: bool = False) -> None:
         """Say something in the engine's display; an engine that cannot be reached fails no operation."""
-        if self._engine is None:
+        if (engine := self._engine) is None:
             return
         request = engine_pb2.LogRequest(severity=_SEVERITIES[severity], message=text, urn=urn, ephemeral=passing)
         try:
-            self._engine.Log(request, timeout=LOG_TIMEOUT_S)
+            engine.Log(request, timeout=LOG_TIMEOUT_S)
         except grpc.RpcError as error:
             # The line has no other place to go: stdout belongs to the protocol, and the engine hides stderr.
             logging.getLogger(__name__).debug("engine log failed: %s", error)
+
+    def close(self) -> None:
+        """Leave the engine's address alone from now on."""
+        self._engine = None
+        if self._channel is not None:
+            self._channel.close()
 
     def begin(self, stop: threading.Event) -> None:
         """Have the event set when the engine cancels."""
@@ -142,17 +147,28 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self.configs: dict[tuple[str, str], Properties] = {}
         """What each provider instance was configured with, by its URN and id; unknowns stay unknown."""
         self.session = Session()
-        self._attached: list[Callable[[], None]] = []
+        self._on_attach: list[Callable[[], None]] = []
+        self._on_close: list[Callable[[], None]] = []
         self._time = time or Time()
 
     def on_attach(self, action: Callable[[], None]) -> None:
         """Have something done whenever another engine takes over."""
-        self._attached.append(action)
+        self._on_attach.append(action)
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Have something done when the provider is not needed any more."""
+        self._on_close.append(action)
+
+    def close(self) -> None:
+        """Give back what the resources hold. A plugin's process just ends; one that is attached should do this."""
+        self.session.close()
+        for action in self._on_close:
+            action()
 
     def attach(self, address: str) -> None:
         """Work for the engine at this address from now on; every engine process brings a new one."""
         self.session = Session(address)
-        for action in self._attached:
+        for action in self._on_attach:
             action()
 
     # -- the package -----------------------------------------------------------------------------------------------

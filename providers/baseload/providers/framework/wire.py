@@ -78,7 +78,8 @@ def dump(value: Any) -> struct_pb2.Value:
             marked = {_SIGNATURE: dump(_SECRET), "value": dump(value.value)}
             return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=marked))
         case Mapping():
-            return struct_pb2.Value(struct_value=dump_struct(value))
+            fields = {key: dump(item) for key, item in value.items()}
+            return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))
         case Sequence():
             return struct_pb2.Value(list_value=struct_pb2.ListValue(values=[dump(item) for item in value]))
         case _:

@@ -78,7 +78,7 @@ class Answer(NamedTuple):
 class Http:
     """One host, one key, one limiter: sends single requests and translates what goes wrong.
 
-    `key` is asked at the first request that needs it. `transport` stands in for the network in tests.
+    `key` is asked at the first request that needs it.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Http:
         key: Callable[[], str],
         limiter: RateLimiter,
         *,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
         chance: Callable[[], float] = random.random,
-        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url, self._key, self._limiter = base_url, key, limiter
-        self._chance, self._transport = chance, transport
+        self._answer_timeout_s, self._chance = answer_timeout_s, chance
         self._client: httpx.Client | None = None
         self._lock = threading.Lock()
 
@@ -191,6 +191,13 @@ class Http:
         finally:
             self._limiter.answered(caller, status, headers)
 
+    def close(self) -> None:
+        """Give the connections back."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
     def _connected(self) -> httpx.Client:
         import httpx
 
@@ -199,11 +206,12 @@ class Http:
                 self._client = httpx.Client(
                     # RunPod's Cloudflare blocks the default agents of some libraries (error 1010).
                     headers={"User-Agent": f"baseload/{version('baseload')}", "Accept": "application/json"},
-                    timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None),
+                    timeout=httpx.Timeout(self._answer_timeout_s, connect=CONNECT_TIMEOUT_S, pool=None),
                     limits=httpx.Limits(max_connections=None),
                     follow_redirects=False,
                     trust_env=not is_loopback(self.base_url),
-                    transport=self._transport,
+                    # Loading the root certificates takes longer than all of a rehearsal's calls; http needs none.
+                    verify=self.base_url.startswith("https:"),
                 )
             return self._client
 
@@ -272,6 +280,16 @@ class Client:
     def cloud(self) -> str:
         """The control plane's base URL; a stack remembers it."""
         return self._http.base_url
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def forget(self) -> None:
         """What was listed before is too old now."""

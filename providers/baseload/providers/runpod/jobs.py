@@ -98,6 +98,16 @@ class Jobs:
         http = Http(base, lambda: api_key(environment), RateLimiter(first_quota=None), chance=chance)
         return cls(http, caller)
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def __enter__(self) -> Jobs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def run(self, input_: Any) -> Job:
         """Put a job into the queue. Never repeated: a job that was accepted twice is paid twice."""
         return self._job("POST", "/run", {"input": input_})

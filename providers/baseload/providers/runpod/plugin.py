@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
 
@@ -22,12 +22,17 @@ from baseload.providers.runpod.owner import Owner
 PACKAGE = "baseload-runpod"
 
 
-def provider(environment: Mapping[str, str] = os.environ, time: Time | None = None) -> Provider:
+def provider(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    time: Time | None = None,
+    connect: Callable[[Mapping[str, str]], Client] = Client.from_environment,
+) -> Provider:
     """The package's provider; one client, and so one rate limit, for everything it does."""
 
     @cache
     def client() -> Client:
-        return Client.from_environment(environment)
+        return connect(environment)
 
     def job_url() -> str | None:
         variable = "RUNPOD_ENDPOINT_BASE_URL"
@@ -42,7 +47,12 @@ def provider(environment: Mapping[str, str] = os.environ, time: Time | None = No
         if client.cache_info().currsize:
             client().forget()
 
+    def close() -> None:
+        if client.cache_info().currsize:
+            client().close()
+
     made.on_attach(another_engine)
+    made.on_close(close)
     return made
 
 
