@@ -289,6 +289,20 @@ def test_what_is_no_plan_is_refused(document: object) -> None:
         Plan.from_json(document)
 
 
+def test_a_day_that_no_calendar_has_is_refused() -> None:
+    document = everything().to_json()
+    document["prices"]["used"][0]["read"] = "2026-02-31"
+    with pytest.raises(UsageError, match=r"plan/document.*day"):
+        Plan.from_json(document)
+
+
+def test_the_order_in_which_an_engine_announces_its_steps_does_not_matter() -> None:
+    twin = Change(op="delete", urn=URN)
+    one, other = (everything(changes=changes) for changes in ((*CHANGES, twin), (twin, *CHANGES)))
+    assert one.digest == other.digest
+    assert moved(everything(), one) == [f"resource: {URN}: update → delete, update"]
+
+
 def test_an_edited_plan_is_refused() -> None:
     document = everything().to_json()
     document["changes"][0]["fields"][0]["new"] = "worker:evil"

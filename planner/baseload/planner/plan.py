@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -18,7 +18,7 @@ from typing import Any
 
 from baseload.planner.cost import Cost, Line, Split, Spread, cost_of
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
-from baseload.planner.errors import UsageError
+from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import ModelSpec
@@ -141,7 +141,7 @@ class Plan:
             "stack": self.stack,
             "specs": {model.name: model.spec_digest for model in self.models},
             "prices": {price.id: _text(price.usd) for price in self.prices},
-            "changes": _changes_json(self.changes),
+            "changes": _changes_json(None if self.changes is None else _in_one_order(self.changes)),
             "secrets": dict(self.secret_digests),
         }
         canonical = json.dumps(reviewed, sort_keys=True, separators=(",", ":"))
@@ -179,13 +179,11 @@ class Plan:
         validator = jsonschema.Draft202012Validator(schema())
         problem = jsonschema.exceptions.best_match(validator.iter_errors(document))
         if problem is not None or not isinstance(document, dict):
-            place = problem.json_path if problem else "$"
-            raise UsageError.of(
-                "plan/document",
-                f"this is not a plan document of {SCHEMA}: {place} is not as it should be",
-                hint="make one with `deploy plan --out plan.json`",
-            )
-        plan = _plan_of(document)
+            raise _no_plan(f"{problem.json_path} is not as it should be" if problem else "it is no object")
+        try:
+            plan = _plan_of(document)
+        except ValueError as error:  # a day that no calendar has; everything else is in the schema
+            raise _no_plan(str(error)) from None
         if plan.digest != document["digest"]:
             raise UsageError.of(
                 "plan/digest",
@@ -193,6 +191,14 @@ class Plan:
                 hint="make it again with `deploy plan --out plan.json`",
             )
         return plan
+
+
+def _no_plan(reason: str) -> BaseloadError:
+    return UsageError.of(
+        "plan/document",
+        f"this is not a plan document of {SCHEMA}: {reason}",
+        hint="make one with `deploy plan --out plan.json`",
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -387,28 +393,33 @@ def _shown(usd: Decimal | None) -> str:
 
 
 def _moved_resources(before: Plan, after: Plan) -> list[str]:
-    old = {change.urn: change for change in before.changes or ()}
-    new = {change.urn: change for change in after.changes or ()}
+    old, new = _by_resource(before), _by_resource(after)
     found = []
     for urn in sorted({*old, *new}):
-        was, now = old.get(urn), new.get(urn)
+        was, now = old.get(urn, []), new.get(urn, [])
         if was == now:
             continue
-        was_op, now_op = (change.op if change else "no change" for change in (was, now))
-        if was_op != now_op:
-            found.append(f"resource: {urn}: {was_op} → {now_op}")
+        was_ops, now_ops = (", ".join(change.op for change in changes) or "no change" for changes in (was, now))
+        if was_ops != now_ops:
+            found.append(f"resource: {urn}: {was_ops} → {now_ops}")
         else:
-            paths = _moved_paths(was, now)
-            found.append(f"resource: {urn}: {was_op}, but not as reviewed: {', '.join(paths)}")
+            found.append(f"resource: {urn}: {was_ops}, but not as reviewed: {', '.join(_moved_paths(was, now))}")
     if not found and (before.changes is None) != (after.changes is None):
         found.append("resource: the stack has state now" if before.changes is None else "resource: the state is gone")
     return found
 
 
-def _moved_paths(was: Change | None, now: Change | None) -> list[str]:
-    old = {item.path: item for item in was.fields} if was else {}
-    new = {item.path: item for item in now.fields} if now else {}
-    return [path for path in sorted({*old, *new}) if old.get(path) != new.get(path)]
+def _by_resource(plan: Plan) -> dict[str, list[Change]]:
+    found: dict[str, list[Change]] = {}
+    for change in _in_one_order(plan.changes or ()):
+        found.setdefault(change.urn, []).append(change)
+    return found
+
+
+def _moved_paths(was: Sequence[Change], now: Sequence[Change]) -> list[str]:
+    old = {(change.op, item.path): item for change in was for item in change.fields}
+    new = {(change.op, item.path): item for change in now for item in change.fields}
+    return sorted({path for op, path in {*old, *new} if old.get((op, path)) != new.get((op, path))})
 
 
 # ------------------------------------------------------------------------------------------------ the document's form
@@ -463,6 +474,12 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
             for check in model.limits
         ],
     }
+
+
+def _in_one_order(changes: Sequence[Change]) -> list[Change]:
+    """By resource: engines announce steps in an order that differs from run to run."""
+    by_path = (replace(change, fields=tuple(sorted(change.fields, key=lambda item: item.path))) for change in changes)
+    return sorted(by_path, key=lambda change: (change.urn, change.op))
 
 
 def _changes_json(changes: Sequence[Change] | None) -> list[dict[str, Any]] | None:
