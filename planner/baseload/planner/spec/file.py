@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
@@ -45,10 +46,10 @@ def parse_spec(path: Path, text: str) -> SpecFile:
 
 def checked(document: Document) -> SpecFile:
     """The stages after the text."""
-    violations = list(structure.violations(document))
+    violations = list(islice(structure.violations(document), MOST_PROBLEMS + 1))
     told = [*document.problems, *(diagnostic for _, diagnostic in violations)]
     content = document.content
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or len(violations) > MOST_PROBLEMS:
         return SpecFile(diagnostics=_cut(told))
     spoiled = rules.spoiled({at for at, _ in violations} | document.broken)
     sections = rules.sections(content, spoiled)
@@ -101,12 +102,6 @@ def _cut(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     if len(ordered) <= MOST_PROBLEMS:
         return ordered
     # Errors first: among so many lines the one that stops the command must not be cut.
-    kept = sorted(ordered, key=lambda item: item.severity is not Severity.ERROR)[:MOST_PROBLEMS]
-    where = kept[-1].where
-    rest = Diagnostic(
-        code="spec/more",
-        summary=f"{len(ordered) - MOST_PROBLEMS} more problems in this file",
-        severity=Severity.NOTE,
-        where=Location(where.file) if where else None,
-    )
-    return (*in_order(kept), rest)
+    kept = in_order(sorted(ordered, key=lambda item: item.severity is not Severity.ERROR)[:MOST_PROBLEMS])
+    more = "there are more problems in this file"
+    return (*kept, Diagnostic(code="spec/more", summary=more, severity=Severity.NOTE, where=kept[-1].where))

@@ -154,7 +154,8 @@ def _workers(check: _Check, target: RunpodTarget) -> Iterator[Diagnostic]:
     if check.sound((*_RUNPOD, "mode"), lowest):
         if target.mode is RunpodMode.ACTIVE and target.workers_min == 0:
             yield check.say(
-                "runpod/active-without-workers", "mode `active` needs at least one always-on worker", lowest,
+                "runpod/active-without-workers", "mode `active` needs at least one always-on worker",
+                lowest if check.given(*lowest) else (*_RUNPOD, "mode"),
                 "set `workers.min` to 1 or more, or `mode: flex`",
             )  # fmt: skip
         if target.mode is RunpodMode.FLEX and target.workers_min > 0:
@@ -208,7 +209,8 @@ def _times(
     if measured.cold_start_s is not None and measured.cold_start_s > SLOW_START_S and not patient:
         yield check.say(
             "runpod/slow-start", f"RunPod calls a worker unhealthy that starts longer than {SLOW_START_S} s", cold,
-            f"set `{_PATIENCE}` (seconds) in the environment of the container", Severity.WARNING,
+            f"{'set' if container else 'serve it as a `container` and set'} `{_PATIENCE}` (in seconds) in its `env`",
+            Severity.WARNING,
         )  # fmt: skip
 
 

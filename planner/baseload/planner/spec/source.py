@@ -145,7 +145,7 @@ class _Reading:
         if isinstance(event, yaml.StreamEndEvent):
             raise self._empty()
         event = next(self._events)
-        if isinstance(event, yaml.ScalarEvent) and event.value in _CONSTANTS and _is_plain(event):
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value in ("", "~", "null"):
             raise self._empty()
         self._result.content = self._node(event, ())
         next(self._events)  # the end of the document
@@ -163,7 +163,7 @@ class _Reading:
             self._broken(at, "spec/alias", _ALIAS, where, _QUOTE_STAR)
             return None
         if len(at) > DEEPEST:
-            raise _stop("spec/too-deep", f"more than {DEEPEST} levels of nesting", where)
+            raise self._too_deep(event)
         if event.tag is not None:
             self._broken(at, "spec/tag", "YAML tags are not supported", where, "quote text that begins with `!`")
         if isinstance(event, yaml.MappingStartEvent):
@@ -262,6 +262,8 @@ class _Reading:
         while depth:
             event = next(self._events)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise self._too_deep(event)
 
     def _broken(self, at: At, code: str, summary: str, where: Location, hint: str | None = None) -> None:
         self._result.broken.add(at)
@@ -272,6 +274,9 @@ class _Reading:
 
     def _at(self, event: Any) -> Location:
         return Location(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _too_deep(self, event: Any) -> SpecError:
+        return _stop("spec/too-deep", f"more than {DEEPEST} levels of nesting", self._at(event))
 
     def _empty(self) -> SpecError:
         return _stop("spec/empty", "there is no model spec in this file", Location(self._file))

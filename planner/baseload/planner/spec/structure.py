@@ -46,13 +46,10 @@ def schema() -> dict[str, Any]:
 
 
 def violations(document: Document) -> Iterator[tuple[At, Diagnostic]]:
-    """Every violation of the schema with the path of what it spoils, in no certain order."""
-    errors = [(tuple(error.absolute_path), error) for error in _validator().iter_errors(document.content)]
-    wrong_type = {at for at, error in errors if error.validator == "type"}
-    for at, error in errors:
-        if any(at[: len(broken)] == broken for broken in document.broken):
-            continue  # already reported, with a better reason
-        if at not in wrong_type or error.validator == "type":
+    """Every violation of the schema with the path of what it spoils, in no certain order; found while iterating."""
+    for error in _validator().iter_errors(document.content):
+        at: At = tuple(error.absolute_path)
+        if not any(at[: len(broken)] == broken for broken in document.broken):  # else reported, with a better reason
             yield from _Explanation(document, error, at).found()
 
 
@@ -86,6 +83,7 @@ def _validator() -> Validator:
         "x-minimum": _at_least,
         "x-maximum": _at_most,
         "x-whole": _whole,
+        "uniqueItems": _unique,
     }
     validator: Validator = extend(Draft202012Validator, keywords)(schema())  # type: ignore[no-untyped-call]
     return validator
@@ -109,13 +107,20 @@ def _pattern(_: Validator, pattern: str, value: Any, __: Schema) -> Iterator[Val
         yield _violation("pattern")
 
 
+def _unique(_: Validator, __: bool, value: Any, ___: Schema) -> Iterator[ValidationError]:
+    # jsonschema's own compares each with each where types are mixed; only text is allowed where the schema asks this.
+    texts = [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    if len(set(texts)) < len(texts):
+        yield _violation("uniqueItems")
+
+
 def _at_least(_: Validator, bound: str, value: Any, __: Schema) -> Iterator[ValidationError]:
-    if (number := _number(value)) is not None and number < (quantity(bound) or 0):
+    if (number := _comparable(value, bound)) is not None and number < (quantity(bound) or 0):
         yield _violation("x-minimum")
 
 
 def _at_most(_: Validator, bound: str, value: Any, __: Schema) -> Iterator[ValidationError]:
-    if (number := _number(value)) is not None and number > (quantity(bound) or 0):
+    if (number := _comparable(value, bound)) is not None and number > (quantity(bound) or 0):
         yield _violation("x-maximum")
 
 
@@ -124,10 +129,11 @@ def _whole(_: Validator, step: str, value: Any, __: Schema) -> Iterator[Validati
         yield _violation("x-whole")
 
 
-def _number(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        return None
-    return quantity(value)
+def _comparable(value: Any, bound: str) -> Decimal | None:
+    """The quantity; None where another keyword has already refused it, as a bare number where a duration belongs."""
+    if isinstance(value, str) or (_is_number(value) and not bound.endswith(("s", "m", "h"))):
+        return quantity(value)
+    return None
 
 
 Found = Iterator[tuple[At, Diagnostic]]
@@ -181,6 +187,8 @@ class _Explanation:
                 yield self._at or (key,), self._missing(f"`{key}`")
 
     def _exactly_one_of_keys(self) -> Found:
+        if not isinstance(self._value, Mapping):
+            return  # its type is reported
         keys = [branch["required"][0] for branch in self._bound]
         choice = " or ".join(f"`{key}`" for key in keys)
         given = [key for key in keys if key in self._value]
@@ -205,7 +213,7 @@ class _Explanation:
             case "pattern":
                 return self._no_match()
             case "minimum" | "x-minimum":
-                return self._say("spec/out-of-range", f"{self._shown()} is less than {self._bound}")
+                return self._too_small()
             case "maximum" | "x-maximum":
                 return self._say("spec/out-of-range", f"{self._shown()} is more than {self._bound}")
             case "x-whole":
@@ -220,18 +228,25 @@ class _Explanation:
                 # A keyword that the schema has begun to use needs its sentence here.
                 raise NotImplementedError(keyword)
 
+    def _too_small(self) -> Diagnostic:
+        number = _plain(self._value) if _is_number(self._value) and self._keyword == "x-minimum" else None
+        hint = f"write `{number}B` for billions, `{number}M` for millions" if number else None
+        return self._say("spec/out-of-range", f"{self._shown()} is less than {self._bound}", hint)
+
     def _wrong_type(self) -> Diagnostic:
         if isinstance(self._value, str) and self._value in self._later():
             return self._not_yet(self._value, self._document.value(self._at))
         if self._schema.get("x-unit") == "duration" and _is_number(self._value):
-            forms = ", ".join(f"`{_plain(self._value)}{unit}`" for unit in ("ms", "s", "m", "h"))
-            return self._say("spec/unit", f"{self._shown()} has no unit", f"write one of {forms}")
+            better = f"did you mean `{_plain(self._value)}s`? a duration ends in `ms`, `s`, `m` or `h`"
+            return self._say("spec/unit", f"{self._shown()} has no unit", better)
         wanted = " or ".join(_TYPES[kind] for kind in ([self._bound] if isinstance(self._bound, str) else self._bound))
         if self._at == ():
             return self._say("spec/type", f"a model spec is {wanted}, this is {_kind(self._value)}")
-        hint = None
+        hint: str | None = None
         if "string" in self._bound and (_is_number(self._value) or isinstance(self._value, bool)):
             hint = "put it into quotes if it is meant as text"
+        if isinstance(self._value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", self._value):
+            hint = "remove the quotes"
         if self._value is None:
             hint = "remove the key or give it a value"
         return self._say("spec/type", f"wanted {wanted}, found {self._shown()}", hint)
@@ -264,9 +279,10 @@ class _Explanation:
         if self._schema["x-unit"] == "count":
             better = text.upper()
         else:
-            better = text.lower()
-            for spelled, unit in _SPELLED.items():
-                better = better.removesuffix(spelled) + unit if better.endswith(spelled) else better
+            number, spelled = re.fullmatch(r"([0-9.]*)(.*)", text.lower(), re.DOTALL).groups()  # type: ignore[union-attr]
+            if spelled in ("d", "day", "days") and number.isdigit():
+                number, spelled = str(24 * int(number[:9])), "h"
+            better = number + _SPELLED.get(spelled, spelled)
         if better != self._value and re.search(self._schema["pattern"], better):
             return f"did you mean `{better}`?"
         return None
