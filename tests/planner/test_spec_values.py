@@ -108,7 +108,7 @@ def test_every_key_arrives() -> None:
     ("text", "number"),
     [
         ("500ms", "0.5"), ("1.8s", "1.8"), ("2m", "120"), ("1h", "3600"), ("7.25B", "7250000000"),
-        ("350M", "350000000"), ("5", None), ("s", None), ("1.s", None), ("-1s", None), ("1 s", None), ("1e3s", None), 
+        ("350M", "350000000"), ("5", None), ("s", None), ("1.s", None), ("-1s", None), ("1 s", None), ("1e3s", None),
         ("1S", None), ("1s\n", None),
     ],
 )  # fmt: skip
