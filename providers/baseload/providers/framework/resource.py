@@ -6,13 +6,14 @@ marking, masking and the protocol are the servicer's. Must not know gRPC.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from baseload.planner.errors import BaseloadError, Cancelled
+from baseload.planner.errors import BaseloadError, Cancelled, TimedOut
 from baseload.providers.framework.properties import Failure, Record
 
 Properties = Mapping[str, Any]
@@ -55,6 +56,8 @@ class Operation:
     urn: str
     timeout_s: float = 0
     """The user's custom timeout; 0 is none."""
+    until: float = math.inf
+    """When that is over, on the operation's clock."""
     secrets: frozenset[str] = frozenset()
     """Texts that must appear in no message."""
     alive: Callable[[], bool] = lambda: True
@@ -72,14 +75,21 @@ class Operation:
             raise Cancelled.of("provider/cancelled", "The operation was cancelled, or the engine that asked is gone.")
 
     def pause(self, seconds: float) -> None:
-        """Wait; raises `Cancelled` as soon as the operation is."""
+        """Wait; raises `Cancelled` as soon as the operation is, `TimedOut` when its time was over before."""
         self.check()
+        if self.now() >= self.until:
+            text = f"Not finished after the custom timeout of {self.timeout_s:g} s"
+            raise TimedOut.of("provider/timeout", text, hint="Raise the resource's customTimeouts.")
         self.time.wait(self.stop, seconds)
         self.check()
 
     def status(self, text: str) -> None:
         """A passing line beside the resource in the engine's display."""
         self.log("info", self.masked(text), True)
+
+    def note(self, text: str) -> None:
+        """A lasting remark about the resource."""
+        self.log("info", self.masked(text), False)
 
     def warn(self, text: str) -> None:
         """A lasting warning about the resource."""

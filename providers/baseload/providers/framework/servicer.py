@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -290,9 +291,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         def log(severity: str, text: str, passing: bool) -> None:
             session.log(severity, text, request.urn, passing)
 
+        timeout_s = getattr(request, "timeout", 0.0)
         return Operation(
             request.urn,
-            timeout_s=getattr(request, "timeout", 0.0),
+            timeout_s=timeout_s,
+            until=self._time.now() + timeout_s if timeout_s > 0 else math.inf,
             secrets=self.secrets(request),
             alive=context.is_active,
             stop=stop,

@@ -309,7 +309,7 @@ class Client:
             if known and known.started >= asked - max_age_s and (though_changed or known.epoch == self._epoch):
                 return list(known.endpoints.values())
             epoch, started = self._epoch, caller.now()
-            endpoints = {str(item.get("id")): item for item in self._pages(caller)}
+            endpoints = {item["id"]: item for item in self._pages(caller)}
             self._snapshot = _Snapshot(endpoints, started, epoch)
             return list(endpoints.values())
 
@@ -320,10 +320,9 @@ class Client:
             page = self._http.read(caller, "/serverless", query)
             listed = page.get("endpoints")
             if not isinstance(listed, list):
-                raise errors.make(
-                    errors.Unavailable, "runpod/unreadable", "RunPod's list of endpoints has no 'endpoints'"
-                )
-            yield from (item for item in listed if isinstance(item, dict))
+                text = "RunPod's list of endpoints has no 'endpoints'"
+                raise errors.make(errors.Unavailable, "runpod/unreadable", text)
+            yield from (_endpoint("GET /serverless", item) for item in listed)
             # Lists of specification 2.9.0 have no pages; later clients were seen to follow this cursor.
             pagination = page.get("pagination")
             cursor = pagination.get("nextCursor") if isinstance(pagination, dict) else None
@@ -344,7 +343,8 @@ class Client:
 
     def get(self, caller: Caller, endpoint_id: str) -> Document:
         """One endpoint, asked for now. Raises `NotFound`."""
-        return self._http.read(caller, _path(endpoint_id))
+        path = _path(endpoint_id)
+        return _endpoint(f"GET {path}", self._http.read(caller, path))
 
     def create(self, caller: Caller, body: Document, found: Callable[[], Document | None]) -> tuple[Document, bool]:
         """Create an endpoint, once: after a call without an answer, `found` looks whether it happened.
@@ -412,13 +412,10 @@ class Client:
 
     def _change(self, caller: Caller, method: str, path: str, body: Document) -> Document:
         try:
-            endpoint = self._http.document(f"{method} {path}", self._http.send(caller, method, path, body=body))
+            answer = self._http.send(caller, method, path, body=body)
         finally:
             self._epoch = next(self._epochs)
-        if not isinstance(endpoint.get("id"), str):
-            text = f"RunPod's answer to {method} {path} has no id"
-            raise errors.make(errors.Unavailable, "runpod/unreadable", text)
-        return endpoint
+        return _endpoint(f"{method} {path}", self._http.document(f"{method} {path}", answer))
 
     def workers(self, caller: Caller, endpoint_id: str) -> Document:
         """`workers`, `summary` and `endpointVersion` of an endpoint."""
@@ -438,6 +435,14 @@ class Client:
             if len(found) == lines:
                 break
         return found
+
+
+def _endpoint(call: str, document: Any) -> Document:
+    """The document, if it has what every endpoint has; unknown fields are fine."""
+    wanted = {"id": str, "name": str, "workers": dict, "scaling": dict}
+    if isinstance(document, dict) and all(isinstance(document.get(name), kind) for name, kind in wanted.items()):
+        return document
+    raise errors.make(errors.Unavailable, "runpod/unreadable", f"What RunPod answered to {call} is no endpoint")
 
 
 def _log_line(data: str) -> str:

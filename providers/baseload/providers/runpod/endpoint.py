@@ -201,9 +201,11 @@ class Endpoint(Resource):
         if live is None:
             operation.status("creating")
             live, repeated = client.create(operation, _create_body(inputs, mark), found)
-        elif changes := _changed(_inputs(live, inputs), inputs):
-            operation.status("taking over the endpoint of an earlier attempt")
-            live = self._patch(operation, client, live, inputs, changes, mark)
+        else:
+            operation.note(f"Endpoint {live['id']} was created by an interrupted run; it is taken over.")
+            live = _existing(operation, client, live["id"])
+            if changes := _changed(_inputs(live, inputs), inputs):
+                live = self._patch(operation, client, live, inputs, changes, mark)
         endpoint = _Live(live, client.cloud, self._job_url())
         made = Made(live["id"], inputs, endpoint.outputs(inputs, None))
         if repeated:
@@ -269,9 +271,9 @@ class Endpoint(Resource):
         endpoints = client.endpoints(operation, max_age_s=max_age_s, though_changed=max_age_s > 0)
         with self._lock:
             live = set(self._live[operation.urn])
-        matches = [item for item in endpoints if _is_marked(item, mark, name) and item.get("id") not in live]
+        matches = [item for item in endpoints if _is_marked(item, mark, name) and item["id"] not in live]
         if len(matches) > 1:
-            ids = ", ".join(sorted(str(item.get("id")) for item in matches))
+            ids = ", ".join(sorted(str(item["id"]) for item in matches))
             hint = "Keep one (`pulumi import` or delete the others in RunPod's console), then run the command again."
             raise errors.make(
                 errors.MayExist, "runpod/several", f"Several endpoints carry this resource's marker: {ids}", hint=hint
@@ -387,10 +389,11 @@ def _wait(operation: Operation, client: Client, made: Made, *, newborn: bool) ->
     """
     wanted = made.inputs["workers"]["min"]
     limit_s = operation.timeout_s or DEFAULT_TIMEOUT_S
-    began, looks, sick = operation.now(), 0, 0
+    began, looks, sick, told = operation.now(), 0, 0, ""
     while True:
         workers = _look(operation, client, made.id, began + NEWBORN_S if newborn else began)
-        operation.status(str(workers) if wanted else f"{workers}; scales from zero")
+        if (now := str(workers)) != told:
+            operation.status(told := now)
         enough = workers.ready >= wanted
         if enough and not workers.stale:
             return workers.version
@@ -510,7 +513,8 @@ def _update_body(inputs: Properties, changes: frozenset[str], live: Document, ow
     body = _body(inputs)
     body["gpu"]["minCudaVersion"] = body["gpu"]["minCudaVersion"] or ""
     there = live.get("env") or {}
-    mark = there.get(MARKER, own_mark)
+    # An imported endpoint may have no marker; it gets one with its next change of env, as that is a release anyway.
+    mark = there.get(MARKER) or (own_mark if "env" in changes else "")
     body["name"] = _remote_name(inputs["name"], mark)
     kept = {key: there[key] for key in INJECTED if key in there}
     body["env"] = {**kept, **inputs["env"], MARKER: mark}
@@ -549,22 +553,24 @@ def _inputs(live: Document, known: Properties) -> Document:
         "ports": live.get("ports") or [],
         "env": {key: env[key] for key in env if key in managed or key not in INJECTED | {MARKER}},
         "registry": live.get("registry"),
-        "gpu": {
-            "pools": gpu.get("pools"),
-            "count": gpu.get("count", 1),
-            "excludedTypes": gpu.get("excludedTypes") or [],
-            "allowedCudaVersions": gpu.get("allowedCudaVersions") or [],
-            "minCudaVersion": gpu.get("minCudaVersion") or None,
-        },
-        "workers": {key: live["workers"].get(key) for key in ("min", "max", "idleTimeout")},
-        "scaling": {key: live["scaling"].get(key) for key in ("type", "queueDelay", "requestCount")},
+        "gpu": _present(
+            {
+                "pools": gpu.get("pools"),
+                "count": gpu.get("count", 1),
+                "excludedTypes": gpu.get("excludedTypes") or [],
+                "allowedCudaVersions": gpu.get("allowedCudaVersions") or [],
+                "minCudaVersion": gpu.get("minCudaVersion") or None,
+            }
+        ),
+        "workers": _present({key: live["workers"].get(key) for key in ("min", "max", "idleTimeout")}),
+        "scaling": _present({key: live["scaling"].get(key) for key in ("type", "queueDelay", "requestCount")}),
         "dataCenterIds": live.get("dataCenterIds") or [],
         "networkVolumes": live.get("networkVolumes") or [],
         "timeout": live.get("timeout"),
         "flashboot": live.get("flashboot"),
     }
-    if actual["scaling"]["type"] == "REQUEST_COUNT":
-        del actual["workers"]["idleTimeout"]
+    if actual["scaling"].get("type") == "REQUEST_COUNT":
+        actual["workers"].pop("idleTimeout", None)
     # What is equal keeps the known form (order of sets, absent against null), so that a refresh changes nothing.
     return {
         name: known[name] if name in known and name not in _changed({name: known[name]}, {name: value}) else value
@@ -573,7 +579,7 @@ def _inputs(live: Document, known: Properties) -> Document:
 
 
 def _remote_name(name: str, mark: str) -> str:
-    return f"{name}-{mark[:6]}"
+    return f"{name}-{mark[:6]}" if mark else name
 
 
 def _plain_name(live: Document) -> str:

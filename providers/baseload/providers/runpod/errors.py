@@ -68,6 +68,11 @@ def refused(call: str, status: int, headers: Mapping[str, str], body: str) -> Ba
     said = quoted(body)
     if status in (401, 403):
         return _credentials(call, status, body, said)
+    if status == 404 and not _is_object(body):
+        # RunPod's own 404 is a JSON problem. Anything else must not pass for "gone", or billing goes on unseen.
+        text = f"What answered {call} with 404 is not RunPod: {said}"
+        hint = "Check RUNPOD_BASE_URL, and proxies on the way."
+        return make(ApiError, "runpod/not-runpod", text, status=status, hint=hint)
     if status == 404:
         return make(NotFound, "runpod/not-found", f"RunPod knows no such object: {call}: {said}", status=status)
     if status == 402:
@@ -130,6 +135,13 @@ def quoted(body: str) -> str:
     listed = problem.get("errors")
     items = sorted(map(str, listed), key=lambda item: "missing propert" not in item) if isinstance(listed, list) else []
     return "; ".join(cut(str(part)) for part in (detail, *items) if part) or "no reason given"
+
+
+def _is_object(body: str) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
 
 
 def cut(text: str) -> str:
