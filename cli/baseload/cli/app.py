@@ -4,27 +4,69 @@ from __future__ import annotations
 
 import typer
 
+from baseload.cli.commands import sandbox
 from baseload.cli.commands.completion import completion
+from baseload.cli.commands.doctor import doctor
+from baseload.cli.commands.down import down
+from baseload.cli.commands.engine import engine, install
 from baseload.cli.commands.init import init
+from baseload.cli.commands.invoke import invoke
+from baseload.cli.commands.plan import plan
 from baseload.cli.commands.prices import prices
 from baseload.cli.commands.schema import schema
+from baseload.cli.commands.status import status
+from baseload.cli.commands.up import up
 from baseload.cli.commands.validate import validate
-from baseload.cli.options import command, root
+from baseload.cli.options import command, group, root
 
 app = typer.Typer(
     name="deploy",
     help="Serve models on GPUs, and know the monthly bill before anything is created.",
-    epilog="Start with `deploy init`, then `deploy plan`. Nothing is created, and no key is needed, before `deploy up`.",
+    epilog="Start with `deploy init` and `deploy plan`. Nothing is created, and no key is needed, before `deploy up`.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 root(app)
 
-command(app, "deploy init", "deploy -C endpoints init --name endpoints")(init)
-command(app, "deploy validate", "deploy validate --json")(validate)
-command(app, "deploy prices", "deploy prices --json")(prices)
-command(app, "deploy schema > model-spec.schema.json")(schema)
-command(app, 'eval "$(deploy completion bash)"', "deploy completion fish > ~/.config/fish/completions/deploy.fish")(
-    completion
+command(app, init, "deploy init", "deploy -C endpoints init --name endpoints")
+command(app, validate, "deploy validate", "deploy validate --json")
+command(app, plan, "deploy plan", "deploy plan --out plan.json", "deploy plan --refresh --expect-no-changes")
+command(app, up, "deploy up", "deploy up --sandbox", "deploy up --plan plan.json --yes")
+command(app, status, "deploy status", "deploy status --expect-no-changes --json")
+command(
+    app,
+    invoke,
+    'deploy invoke mistral-7b --prompt "What will this cost?"',
+    "deploy invoke mistral-7b --input - < input.json",
+)
+command(app, down, "deploy down", "deploy down --remove-stack --yes")
+command(app, prices, "deploy prices", "deploy prices --json")
+command(app, schema, "deploy schema > model-spec.schema.json")
+command(app, doctor, "deploy doctor", "deploy doctor --sandbox")
+_engine = group(
+    app,
+    "engine",
+    "Say which engine would be used, and why; or install the Pulumi CLI.",
+    "deploy engine",
+    "deploy engine install",
+    default=engine,
+)
+command(_engine, install, "deploy engine install")
+_sandbox = group(
+    app,
+    "sandbox",
+    "RunPod on this machine, for rehearsals: no key, no cost.",
+    "deploy sandbox start",
+    "deploy up --sandbox",
+    "deploy sandbox stop",
+)
+command(_sandbox, sandbox.start, "deploy sandbox start", "deploy sandbox start --json")
+command(_sandbox, sandbox.status, "deploy sandbox status")
+command(_sandbox, sandbox.stop, "deploy sandbox stop")
+command(
+    app,
+    completion,
+    'eval "$(deploy completion bash)"',
+    "deploy completion fish > ~/.config/fish/completions/deploy.fish",
 )

@@ -6,12 +6,13 @@ A command is a function of an `Invocation` and its own parameters; it answers an
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from baseload.cli.terminal import Color, Terminal
 from baseload.planner.errors import ExitCode
@@ -81,34 +82,75 @@ _GLOBAL: dict[str, tuple[Any, Any]] = {
 Command = Callable[..., ExitCode | None]
 
 
-def command(app: typer.Typer, *examples: str, name: str | None = None) -> Callable[[Command], Command]:
-    """Register a command; its docstring is the help, `examples` are shown below it."""
+class _Option(TyperOption):
+    """An option that is not given costs nothing: Typer imports pydantic (70 ms) to convert even None."""
 
-    def register(function: Command) -> Command:
-        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    def process_value(self, ctx: typer.Context, value: Any) -> Any:
+        if value is None and self.callback is None:
+            return None
+        return super().process_value(ctx, value)
 
-        def run(context: typer.Context, **values: Any) -> int:
-            given = Options(**{key: values.pop(key) for key in _GLOBAL})
-            options = given.over(context.find_root().obj or Options())
-            terminal = Terminal(as_json=options.json, assume_yes=options.yes, color=options.color or Color.AUTO)
-            return int(function(Invocation(options=options, terminal=terminal), **values) or ExitCode.OK)
 
-        own = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in own]
-        parameters = [_parameter("context", typer.Context), *own, *map(_hidden, _GLOBAL)]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {item.name: item.annotation for item in parameters}
-        run.__doc__ = function.__doc__
-        registered_as = name or function.__name__.strip("_")
-        app.command(registered_as, epilog=_epilog(examples))(run)
-        return function
+def _lighten(parameters: Sequence[Any]) -> None:
+    for parameter in parameters:
+        if type(parameter) is TyperOption:  # Typer has no way to name another class for options
+            parameter.__class__ = _Option
 
-    return register
+
+class _Command(TyperCommand):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _lighten(self.params)
+
+
+class _Group(TyperGroup):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _lighten(self.params)
+
+
+def command(app: typer.Typer, function: Command, *examples: str) -> None:
+    """Register a command by its name; its docstring is the help, `examples` are shown below it."""
+    app.command(function.__name__, cls=_Command, epilog=_epilog(examples))(_with_options(function))
+
+
+def group(app: typer.Typer, name: str, summary: str, *examples: str, default: Command | None = None) -> typer.Typer:
+    """Register a command that has commands of its own; `default` runs where none of them is named."""
+    made = typer.Typer(rich_markup_mode=None)
+    app.add_typer(made, name=name, cls=_Group, help=summary, epilog=_epilog(examples))
+    made.callback(invoke_without_command=default is not None)(_with_options(default or _nothing))
+    return made
+
+
+def _nothing(run: Invocation) -> None:
+    pass
+
+
+def _with_options(function: Command) -> Callable[..., int]:
+    """`function` as Typer takes it: its own parameters and the global options, which it gets as an `Invocation`."""
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+
+    def run(context: typer.Context, **values: Any) -> int:
+        given = Options(**{key: values.pop(key) for key in _GLOBAL})
+        options = given.over(context.obj or Options())
+        context.obj = options
+        if context.invoked_subcommand is not None:
+            return ExitCode.OK
+        terminal = Terminal(as_json=options.json, assume_yes=options.yes, color=options.color or Color.AUTO)
+        return int(function(Invocation(options=options, terminal=terminal), **values) or ExitCode.OK)
+
+    own = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in own]
+    parameters = [_parameter("context", typer.Context), *own, *map(_hidden, _GLOBAL)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    run.__doc__ = function.__doc__
+    return run
 
 
 def root(app: typer.Typer) -> None:
     """Give `app` the global options and `--version`."""
 
-    @app.callback()
+    @app.callback(cls=_Group)
     def options(
         context: typer.Context,
         *,

@@ -39,14 +39,20 @@ def locate(folder: Path) -> Project:
     start = folder.resolve()
     if not start.is_dir():
         raise UsageError.of("project/no-folder", f"{folder} is not a folder")
-    for root in (start, *start.parents):
-        if (root / FILE).is_file():
-            return _read(root)
+    root = nearest(start)
+    if (root / FILE).is_file():
+        return _read(root)
     raise UsageError.of(
         "project/none",
         f"no {FILE} in {start} or above it",
         hint="`deploy init` makes a project here; -C names the folder of another one",
     )
+
+
+def nearest(folder: Path) -> Path:
+    """The root of the project that `folder` lies in, else the folder itself."""
+    start = folder.resolve()
+    return next((root for root in (start, *start.parents) if (root / FILE).is_file()), start)
 
 
 def choose_stack(project: Project, options: Options) -> str:

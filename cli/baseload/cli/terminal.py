@@ -5,11 +5,12 @@ Knows how text looks (colour, width), not what it says: that is the views' busin
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TextIO, TypeVar
@@ -86,9 +87,9 @@ class Terminal:
     @classmethod
     def of_arguments(cls, arguments: Sequence[str]) -> Terminal:
         """For errors that come before the options are known."""
-        before = [item for item in arguments[: arguments.index("--")]] if "--" in arguments else arguments
+        before = list(arguments[: arguments.index("--")]) if "--" in arguments else arguments
         wanted = [item.removeprefix("--color=") for item in before if item.startswith("--color=")]
-        wanted += [value for key, value in zip(before, before[1:], strict=False) if key == "--color"]
+        wanted += [value for key, value in itertools.pairwise(before) if key == "--color"]
         color = Color(wanted[-1]) if wanted and wanted[-1] in set(Color) else Color.AUTO
         return cls(as_json="--json" in before, color=color)
 
@@ -109,11 +110,10 @@ class Terminal:
         else:
             sys.stdout.write(view.human(value, self.page(sys.stdout)) + "\n")
 
-    def preview(self, view: View[T], value: T) -> None:
+    def preview(self, text: Callable[[Page], str]) -> None:
         """What is about to happen, for a person, on stderr; nothing in JSON mode."""
         if not self.as_json:
-            sys.stderr.write(view.human(value, self.page(sys.stderr)) + "\n")
-            sys.stderr.flush()
+            self.note(text(self.page(sys.stderr)))
 
     def note(self, text: str) -> None:
         """A passing remark on stderr."""
@@ -124,7 +124,7 @@ class Terminal:
         """Warnings and notes, on stderr; they stand in JSON documents themselves."""
         page = self.page(sys.stderr)
         for item in diagnostics:
-            self.note(diagnostic_text(item, page))
+            self.note(diagnostic_text(item, page) + "\n")
 
     def confirm(self, question: str, *, command: str) -> None:
         """Ask, unless `--yes`. Raises `Cancelled` on no, `UsageError` where there is nobody to ask."""
@@ -142,13 +142,10 @@ class Terminal:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Cancelled.of("cancelled", "nothing was changed")
 
-    def ask_secret(self, prompt: str) -> str | None:
-        """A passphrase, typed unseen; None where there is nobody to ask."""
-        if not self.is_interactive:
-            return None
-        import getpass
-
-        return getpass.getpass(f"{prompt}: ", sys.stderr)
+    @property
+    def ask(self) -> Callable[[str], str] | None:
+        """How to ask for something that is typed unseen; None where there is nobody to ask."""
+        return _ask_unseen if self.is_interactive else None
 
     def _colored(self, stream: TextIO) -> bool:
         match self.color:
@@ -158,6 +155,12 @@ class Terminal:
                 return False
             case Color.AUTO:
                 return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _ask_unseen(prompt: str) -> str:
+    import getpass
+
+    return getpass.getpass(prompt, sys.stderr)
 
 
 def print_document(document: Mapping[str, Any]) -> None:

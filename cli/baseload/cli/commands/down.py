@@ -1,0 +1,35 @@
+"""`deploy down`: delete what the stack has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from baseload.cli.options import Invocation
+
+
+def down(
+    run: Invocation,
+    *,
+    remove_stack: Annotated[
+        bool, typer.Option("--remove-stack", help="Forget the stack too, and with it its history.")
+    ] = False,
+) -> None:
+    """Delete every resource of the stack, after showing them and asking."""
+    from baseload.cli.progress import progress
+    from baseload.cli.project import choose_stack, locate
+    from baseload.cli.stack import open_stack
+    from baseload.cli.views import down as view
+
+    project = locate(run.folder)
+    name = choose_stack(project, run.options)
+    stack = open_stack(run, project, name)
+    stack.demand()
+    doomed = view.Doomed(stack=name, cloud=stack.cloud.base_url, resources=stack.resources)
+    run.terminal.preview(doomed.text)
+    if stack.resources or remove_stack:
+        run.terminal.confirm(f"Delete this from the stack {name}?", command="deploy down")
+    with progress(run.terminal) as on_event:
+        outcome = stack.engine.destroy(stack.ref, on_event, remove=remove_stack)
+    run.terminal.show(view, view.Deleted(stack=name, outcome=outcome, removed=remove_stack))

@@ -1,0 +1,76 @@
+"""`deploy invoke`: send one request to a deployed model."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from baseload.cli.options import Invocation
+from baseload.planner.errors import UsageError
+
+if TYPE_CHECKING:
+    from baseload.cli.stack import Stack
+    from baseload.engine.interface import ResourceView
+
+TIMEOUT_S = 900.0
+"""Longer than RunPod's limit for a cold start (7 minutes) and its default for a job (10 minutes is the most common)."""
+
+
+def invoke(
+    run: Invocation,
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    *,
+    prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Sent as {prompt: TEXT}.")] = None,
+    input_: Annotated[
+        str | None, typer.Option("--input", "-i", metavar="JSON", help="The job's whole input; - reads stdin.")
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.")] = TIMEOUT_S,
+) -> None:
+    """Send one request to a deployed model, and print its answer, cold start and run time."""
+    from baseload.cli.project import choose_stack, locate
+    from baseload.cli.stack import open_stack
+    from baseload.cli.views import invoke as view
+    from baseload.providers.runpod.jobs import Job, Jobs
+
+    job_input = _input(prompt, input_)
+    project = locate(run.folder)
+    stack = open_stack(run, project, choose_stack(project, run.options))
+    stack.demand()
+    endpoint = _endpoint(stack, model)
+    said: set[str] = set()
+
+    def on_wait(job: Job) -> None:
+        if str(job.status) not in said:
+            said.add(str(job.status))
+            run.terminal.note(f"job {job.id}: {job.status}")
+
+    jobs = Jobs.of(endpoint.id, stack.cloud.variables, url=str(endpoint.outputs["url"]))
+    run.terminal.show(view, view.Answer(model=model, job=jobs.invoke(job_input, timeout_s=timeout, on_wait=on_wait)))
+
+
+def _input(prompt: str | None, text: str | None) -> Any:
+    import json
+
+    if (prompt is None) == (text is None):
+        raise UsageError.of("invoke/input", "give either --prompt TEXT or --input JSON")
+    if prompt is not None:
+        return {"prompt": prompt}
+    try:
+        return json.loads(sys.stdin.read() if text == "-" else text or "")
+    except ValueError as error:
+        raise UsageError.of("invoke/input", f"--input is not JSON: {error}") from error
+
+
+def _endpoint(stack: Stack, model: str) -> ResourceView:
+    import difflib
+
+    from baseload.cli.views.resources import ENDPOINT, label
+
+    known = {label(item.urn): item for item in stack.resources if item.type == ENDPOINT and not item.pending}
+    if model in known:
+        return known[model]
+    close = difflib.get_close_matches(model, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"deployed: {', '.join(known) or 'nothing yet; `deploy up`'}"
+    raise UsageError.of("invoke/unknown-model", f"the stack {stack.name} has no model {model}", hint=hint)

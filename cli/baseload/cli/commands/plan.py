@@ -1,0 +1,53 @@
+"""`deploy plan`: the bill, and what would change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from baseload.cli.options import Invocation
+from baseload.planner.errors import ExitCode
+
+Refresh = Annotated[bool, typer.Option("--refresh", help="Read first what really is, and compare with that.")]
+
+
+def plan(
+    run: Invocation,
+    *,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the plan as JSON.")] = None,
+    refresh: Refresh = False,
+    expect_no_changes: Annotated[
+        bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything would change.")
+    ] = False,
+) -> ExitCode:
+    """Tell the monthly bill and, where the stack has state, what would change.
+
+    Changes nothing and needs no key. Exits with 5 if a limit of a spec is breached.
+    """
+    import json
+
+    from baseload.cli.planning import Sources, plan_of
+    from baseload.cli.project import choose_stack, locate, read_specs
+    from baseload.cli.stack import look_up
+    from baseload.cli.views import plan as view
+
+    project = locate(run.folder)
+    stack = choose_stack(project, run.options)
+    specs, warnings = read_specs(project)
+    sources = Sources(project=project, stack=stack, specs=specs, warnings=warnings)
+    known, outcome = look_up(project, stack), None
+    if known.exists is not False:
+        from baseload.cli.preview import preview
+
+        outcome = preview(run, sources, refresh=refresh)
+    made = plan_of(sources, outcome, known.secrets)
+    run.terminal.warn(made.diagnostics)
+    run.terminal.show(view, made)
+    if out is not None:
+        out.write_text(json.dumps(made.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        run.terminal.note(f"wrote {out}; `deploy up --plan {out}` applies exactly this")
+    if made.breached:
+        return ExitCode.LIMIT_BREACHED
+    return ExitCode.CHANGES_FOUND if expect_no_changes and made.changes else ExitCode.OK

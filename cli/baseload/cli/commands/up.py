@@ -1,0 +1,68 @@
+"""`deploy up`: bring the stack to what the specs say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from baseload.cli.commands.plan import Refresh
+from baseload.cli.options import Invocation
+
+if TYPE_CHECKING:
+    from baseload.planner.plan import Plan
+
+
+def up(
+    run: Invocation,
+    *,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Apply exactly this reviewed plan, or say what moved.")
+    ] = None,
+    refresh: Refresh = False,
+) -> None:
+    """Create and change what the specs say, after showing the plan and asking.
+
+    Exits with 5 if a limit of a spec is breached, with 7 if a reviewed plan does not hold any more.
+    """
+    from baseload.cli.planning import Sources, plan_of, refuse_breach, refuse_moved
+    from baseload.cli.preview import preview_of
+    from baseload.cli.progress import progress
+    from baseload.cli.project import choose_stack, locate, read_specs
+    from baseload.cli.stack import look_up, open_stack
+    from baseload.cli.views import plan as plan_view
+    from baseload.cli.views import up as view
+    from baseload.components import build
+
+    reviewed = _read(plan) if plan else None
+    project = locate(run.folder)
+    name = choose_stack(project, run.options)
+    specs, warnings = read_specs(project)
+    sources = Sources(project=project, stack=name, specs=specs, warnings=warnings)
+    known = look_up(project, name)
+    stack = open_stack(run, project, name)
+    fresh = plan_of(sources, preview_of(run, stack, sources, refresh=refresh), known.secrets)
+    run.terminal.preview(lambda page: plan_view.human(fresh, page))
+    refuse_breach(fresh)
+    if reviewed:
+        refuse_moved(reviewed, fresh)
+    run.terminal.warn(fresh.diagnostics)
+    if fresh.changes:
+        run.terminal.confirm(f"Apply this to the stack {name}?", command="deploy up")
+    with progress(run.terminal) as on_event:
+        outcome = stack.engine.up(stack.ref, lambda: build(specs), on_event, refresh=refresh)
+    run.terminal.show(view, view.Deployed(plan=fresh, outcome=outcome, resources=stack.engine.resources(stack.ref)))
+
+
+def _read(file: Path) -> Plan:
+    import json
+
+    from baseload.planner.diagnostics import Location
+    from baseload.planner.errors import UsageError
+    from baseload.planner.plan import Plan
+
+    try:
+        return Plan.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise UsageError.of("plan/document", f"not a JSON document: {error}", where=Location(file)) from error

@@ -1,0 +1,149 @@
+"""From specs, prices and a preview to the plan that `plan` shows and `up` follows."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from baseload.cli.project import Project
+from baseload.cli.views.resources import ENDPOINT, is_shown
+from baseload.engine.interface import FieldChange as EngineFieldChange
+from baseload.engine.interface import Op, Outcome, StepStarted
+from baseload.planner.diagnostics import Diagnostic, Severity
+from baseload.planner.errors import ChangesFound, LimitBreached
+from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
+from baseload.planner.prices import bundled
+from baseload.planner.spec.model import Container, ModelSpec, SecretRef
+from baseload.providers.runpod.fields import Effect, effect
+
+UNCHANGED = (Op.SAME, Op.READ, Op.REFRESH)
+
+HASH_ROUNDS = 1_000_000
+"""As many as Pulumi's passphrase provider takes, so that a plan is no easier to guess secrets from than a state."""
+
+UNCOMPARED = "present"
+"""Stands for the hash of a value that could not be keyed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What a plan is made of, besides prices."""
+
+    project: Project
+    stack: str
+    specs: Sequence[ModelSpec]
+    warnings: Sequence[Diagnostic]
+
+
+def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]) -> Plan:
+    """The plan; `outcome` is a preview's, None where there is no state to compare with. `stored` as `secrets_of`."""
+    uses = secrets_of(sources, stored)
+    return make_plan(
+        sources.specs,
+        bundled(),
+        stack=sources.stack,
+        generated_at=datetime.now(UTC),
+        changes=None if outcome is None else changes_of(outcome.steps),
+        secret_digests={use.path: use.digest or "missing" for use in uses},
+        diagnostics=[*sources.warnings, *_missing(uses)],
+    )
+
+
+def changes_of(steps: Iterable[StepStarted]) -> list[Change]:
+    """Steps that change something outside of the state, with what each field's change means for an endpoint."""
+    return [
+        Change(op=str(step.op), urn=step.urn, fields=tuple(_field(step, item) for item in step.fields))
+        for step in steps
+        if step.op not in UNCHANGED and is_shown(step.type)
+    ]
+
+
+def refuse_breach(plan: Plan) -> None:
+    """Raise `LimitBreached` with the plan's own words."""
+    if plan.breached:
+        raise LimitBreached(*(item for item in plan.diagnostics if item.severity is Severity.ERROR))
+
+
+def refuse_moved(reviewed: Plan, fresh: Plan) -> None:
+    """Raise `ChangesFound` with everything that is not as it was reviewed."""
+    sentences = moved(reviewed, fresh)
+    if sentences:
+        hint = "review again with `deploy plan --out plan.json`"
+        last = len(sentences) - 1
+        raise ChangesFound(
+            *(
+                Diagnostic(code="plan/moved", summary=text, hint=hint if at == last else None)
+                for at, text in enumerate(sentences)
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretUse:
+    """A `{secret: NAME}` of a spec: where it goes, and a hash of its value; None where it is missing."""
+
+    path: str
+    """`<model>.env.<variable>`."""
+    name: str
+    digest: str | None
+
+
+def secrets_of(sources: Sources, stored: Mapping[str, str]) -> list[SecretUse]:
+    """All secrets the specs name; `stored` holds the ciphertexts of the stack's configuration by key.
+
+    The hash of a value from the environment is keyed with the stack's passphrase: who has only the plan can neither
+    read nor guess a value. Without a passphrase in Pulumi's variables such values are not compared.
+    """
+    uses = [
+        (f"{spec.name}.env.{key}", value.name)
+        for spec in sources.specs
+        if isinstance(spec.serves, Container)
+        for key, value in spec.serves.env.items()
+        if isinstance(value, SecretRef)
+    ]
+    key = _key(sources) if any(name in os.environ for _, name in uses) else None
+    return [SecretUse(path=path, name=name, digest=_digest(path, name, key, stored)) for path, name in uses]
+
+
+def _digest(path: str, name: str, key: bytes | None, stored: Mapping[str, str]) -> str | None:
+    if name in os.environ:
+        if key is None:
+            return UNCOMPARED
+        return f"hmac-sha256:{hmac.new(key, f'{path}={os.environ[name]}'.encode(), hashlib.sha256).hexdigest()}"
+    if name in stored:
+        return f"sha256-of-ciphertext:{hashlib.sha256(stored[name].encode()).hexdigest()}"
+    return None
+
+
+def _missing(uses: Sequence[SecretUse]) -> list[Diagnostic]:
+    return [
+        Diagnostic(
+            code="secret/missing",
+            severity=Severity.WARNING,
+            summary=f"the secret {use.name} for {use.path} is missing: unknown in this plan, and `deploy up` refuses",
+            hint=f"set the environment variable {use.name}, or `pulumi config set --secret {use.name}`",
+        )
+        for use in uses
+        if use.digest is None
+    ]
+
+
+def _key(sources: Sources) -> bytes | None:
+    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if passphrase is None and file:
+        passphrase = (sources.project.root / Path(file).expanduser()).read_text(encoding="utf-8").strip()
+    if passphrase is None:
+        return None
+    salt = f"baseload plan {sources.project.name}/{sources.stack}".encode()
+    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, HASH_ROUNDS)
+
+
+def _field(step: StepStarted, item: EngineFieldChange) -> FieldChange:
+    release = step.type == ENDPOINT and step.op is Op.UPDATE and effect(item.path) is Effect.RELEASE
+    return FieldChange(path=item.path, old=item.old, new=item.new, replaces=item.replaces, release=release)

@@ -1,0 +1,25 @@
+"""A preview with the engine: the one step of `plan` that needs Pulumi and providers."""
+
+from __future__ import annotations
+
+from baseload.cli.options import Invocation
+from baseload.cli.planning import Sources
+from baseload.cli.stack import Stack, open_stack
+from baseload.components import build
+from baseload.engine.interface import Event, Message, Outcome
+
+
+def preview(run: Invocation, sources: Sources, *, refresh: bool = False) -> Outcome | None:
+    """What `up` would do; None where the stack turns out not to exist."""
+    stack = open_stack(run, sources.project, sources.stack)
+    return preview_of(run, stack, sources, refresh=refresh) if stack.exists else None
+
+
+def preview_of(run: Invocation, stack: Stack, sources: Sources, *, refresh: bool = False) -> Outcome:
+    """What `up` would do to an open stack, also to one that does not exist yet."""
+
+    def pass_on(event: Event) -> None:
+        if isinstance(event, Message) and event.severity in ("warning", "info"):
+            run.terminal.note(f"{event.severity}: {event.text}")
+
+    return stack.engine.preview(stack.ref, lambda: build(sources.specs), pass_on, refresh=refresh)

@@ -1,0 +1,135 @@
+"""The plan: what a stack will cost, and what would change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from baseload.cli.terminal import Page
+from baseload.cli.views.resources import SIGNS, label
+from baseload.cli.views.text import UNKNOWN, columns, plural, usd, wrapped
+from baseload.engine.interface import Op
+from baseload.planner.cost import Spread
+from baseload.planner.plan import Change, FieldChange, ModelPlan, Plan, Verdict
+
+SPLIT = (
+    ("busy", "serving requests"),
+    ("idle", "idle before scaling in"),
+    ("cold_start", "cold starts"),
+    ("always_on", "always on"),
+)
+LIMITS = {"monthly_usd": "a month", "hourly_worst_case_usd": "an hour at most"}
+
+
+def human(value: Plan, page: Page) -> str:
+    """Costs per model, their total, then the changes."""
+    lines = [page.bold(f"Plan of the stack {value.stack}")]
+    for model in value.models:
+        lines += ["", *_model(model, page)]
+    if len(value.models) > 1:
+        lines += ["", *_total(value, page)]
+    lines += ["", page.dim(_prices(value))]
+    if value.changes is not None:
+        lines += ["", *_changes(value.changes, page)]
+    return "\n".join(lines)
+
+
+def document(value: Plan) -> Mapping[str, Any]:
+    """`baseload.plan/1`."""
+    return value.to_json()
+
+
+def _model(model: ModelPlan, page: Page) -> list[str]:
+    split = [
+        [f"  {text}", "", usd(amount), ""]
+        for key, text in SPLIT
+        if (amount := getattr(model.split_usd, key)) is None or amount
+    ]
+    rows = [["", "low", "expected", "high"], _spread("a month", model.monthly_usd, page)]
+    if model.monthly_usd.expected is not None:
+        rows += split
+    rows.append(["1,000 requests", "", usd(model.usd_per_1000_requests), ""])
+    rows.append(["an hour, all workers on", "", "", usd(model.hourly_worst_case_usd)])
+    lines = [f"{page.bold(model.name)}  {model.target}", *columns(rows, align="<>>>", indent=2)]
+    if model.monthly_usd.expected is None and model.at_least_usd:
+        lines.append(f"  at least {usd(model.at_least_usd)} a month")
+    lines += [_limit(check.limit, check.value, check.actual, check.verdict, page) for check in model.limits]
+    if model.method is not None:
+        lines += wrapped(f"method: {model.method}", page.width, indent=2, hanging=2)
+    stated = "; ".join(f"{item.name.replace('_', ' ')} {item.value}" for item in model.assumptions)
+    if stated:
+        lines += [page.dim(line) for line in wrapped(f"assumes: {stated}", page.width, indent=2, hanging=2)]
+    return lines
+
+
+def _spread(text: str, amounts: Spread, page: Page) -> list[str]:
+    return [text, usd(amounts.low), page.bold(usd(amounts.expected)), usd(amounts.high)]
+
+
+def _total(plan: Plan, page: Page) -> list[str]:
+    rows = [["", "low", "expected", "high"], _spread("total a month", plan.total_monthly_usd, page)]
+    lines = columns(rows, align="<>>>", indent=2)
+    if plan.total_monthly_usd.expected is None and plan.at_least_usd:
+        lines.append(f"  at least {usd(plan.at_least_usd)} a month")
+    return lines
+
+
+def _limit(name: str, value: Decimal, actual: Decimal | None, verdict: Verdict, page: Page) -> str:
+    paint = {Verdict.OK: page.good, Verdict.BREACHED: page.bad, Verdict.UNKNOWN: page.warning}[verdict]
+    figure = "the figure is unknown" if actual is None else f"{usd(actual)}"
+    return f"  limit {usd(value)} {LIMITS.get(name, name)}: {paint(str(verdict))}, {figure}"
+
+
+def _prices(plan: Plan) -> str:
+    oldest = plan.oldest.isoformat() if plan.oldest else UNKNOWN
+    return f"Prices: {plan.book} book, USD, the oldest used was read on {oldest} (`deploy prices`)"
+
+
+def _changes(changes: tuple[Change, ...], page: Page) -> list[str]:
+    if not changes:
+        return [page.good("No changes: what is deployed is what the specs say.")]
+    lines = [page.bold("Changes")]
+    for change in changes:
+        lines.append(
+            f"  {SIGNS.get(Op(change.op), ' ')} {change.op} {page.bold(label(change.urn))}{_effect(change, page)}"
+        )
+        if change.op in (Op.UPDATE, Op.REPLACE):
+            lines += columns([_field(item, page) for item in change.fields], indent=6)
+    return [*lines, "", summary(changes)]
+
+
+def summary(changes: tuple[Change, ...]) -> str:
+    """`1 to create, 2 to update (1 as a new release), 1 to delete`."""
+    ops = [change.op for change in changes]
+    released = sum(any(item.release for item in change.fields) for change in changes if change.op == Op.UPDATE)
+    parts = []
+    for op in dict.fromkeys(ops):
+        text = f"{ops.count(op)} to {op}"
+        if op == Op.UPDATE:
+            text += f" ({plural(released, 'new release')})" if released else " in place"
+        parts.append(text)
+    return ", ".join(parts)
+
+
+def _effect(change: Change, page: Page) -> str:
+    if change.op == Op.UPDATE:
+        return page.warning("  new release: workers are exchanged") if _releases(change) else "  in place"
+    return ""
+
+
+def _releases(change: Change) -> bool:
+    return any(item.release for item in change.fields)
+
+
+def _field(item: FieldChange, page: Page) -> list[str]:
+    mark = page.bad("replaces") if item.replaces else page.warning("new release") if item.release else ""
+    return [item.path, _shown(item.old), "→", _shown(item.new), mark]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return ", ".join(map(_shown, value)) if isinstance(value, list) else str(value)
