@@ -126,6 +126,8 @@ class FileBackend:
             raise file_error(error, file, "read the state") from error
         try:
             return _read(content, file, open_salt)
+        except RecursionError:
+            raise self._with_remedy(_damaged("it is nested too deeply"), file) from None
         except UsageError as error:
             if any(item.code == "engine/state-damaged" for item in error.diagnostics):
                 raise self._with_remedy(error, file) from error
@@ -179,8 +181,8 @@ class FileBackend:
             if file.exists():
                 file.replace(_backup(file))
                 sync_folder(file.parent)
-            for leftover in (_sidecar(file), _sidecar(_backup(file)), file.with_name(f"{stack}.pulumi-tags")):
-                leftover.unlink(missing_ok=True)
+            for leftover in (".json.attrs", ".json.bak.attrs", ".json.tmp", ".json.bak.tmp", ".pulumi-tags"):
+                file.with_name(f"{stack}{leftover}").unlink(missing_ok=True)
             history = self.folder / "history" / project / stack
             if history.is_dir():
                 shutil.rmtree(history)
