@@ -175,6 +175,16 @@ def test_request_count_scaling_has_no_idle_tail_and_says_so() -> None:
     assert any(item.value.startswith("one worker per 1 waiting") for item in model.assumptions)
 
 
+def test_request_count_scaling_below_the_concurrency_sets_the_requests_per_worker() -> None:
+    def bill(concurrency: int, requests: int) -> Decimal | None:
+        target = replace(FLEX, workers_max=3, idle_timeout_s=None, scaling=RequestCount(requests=requests))
+        performance = replace(MEASURED, concurrency=concurrency)
+        return plan(spec(target=target, performance=performance)).models[0].monthly_usd.expected
+
+    assert bill(4, 2) == bill(2, 2) == bill(2, 9)
+    assert bill(4, 2) != bill(4, 4)
+
+
 # ----------------------------------------------------------------------------------------------------------- unknown
 @pytest.mark.parametrize(
     ("given_spec", "named"),
@@ -245,6 +255,20 @@ def test_old_prices_warn_once_for_the_whole_plan() -> None:
     (warning,) = [item for item in made.diagnostics if item.code == "prices/old"]
     assert warning.severity is Severity.WARNING
     assert "was read 72 days ago (2026-08-20)" in warning.summary
+
+
+def test_the_oldest_price_is_the_one_named() -> None:
+    def aged(days: int) -> PriceBook:
+        rows = [
+            replace(row, read=row.read - timedelta(days=days * (row.gpu == "HOPPER_141"))) for row in bundled().rows()
+        ]
+        return PriceBook("aged", rows)
+
+    specs = [spec(name=gpu.lower(), target=replace(FLEX, gpu=gpu)) for gpu in ("ADA_24", "HOPPER_141")]
+    made = plan(*specs, book=aged(100))
+    (warning,) = [item for item in made.diagnostics if item.code == "prices/old"]
+    assert "runpod/serverless/HOPPER_141, was read 112 days ago (2026-05-12)" in warning.summary
+    assert made.to_json()["prices"]["oldest"] == "2026-05-12"
 
 
 def test_the_diagnostics_of_the_specs_are_kept() -> None:

@@ -8,8 +8,8 @@ back; a worker idle for the timeout stops unless that leaves fewer than the mini
 
 Exact, for these rules: no traffic; all workers always on; one worker (any service times at concurrency 1, exponential
 ones above); no cold start at concurrency 1 with exponential service times. Everything else is an approximation and
-says so. What the formulas are and how far off they were is told in docs/cost-model.md (its sections are named here);
-the tests hold every method against an event simulation.
+says so. The formulas, their symbols and how far off they were stand in docs/cost-model.md under "Worker time"; the
+tests hold every method against an event simulation.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _sum_over_batch(drop: Sequence[float], followers: float) -> float:
 # --------------------------------------------------------------------------------------------------- several workers
 @dataclass(frozen=True, kw_only=True)
 class _Level:
-    """One worker above the minimum, needed while more than `below` requests are in the system (cost model 2.2)."""
+    """One worker above the minimum, needed while more than `below` requests are in the system."""
 
     below: int
     share_below: float
@@ -231,7 +231,7 @@ def _warm_levels(pool: Pool, levels: Sequence[_Level], busy: float) -> PoolEstim
 
 
 def _cold_levels(pool: Pool, levels: Sequence[_Level], busy: float) -> PoolEstimate:
-    """Cold starts: set-up epochs of an empty pool, then each further level by itself (cost model 2.3)."""
+    """Cold starts: set-up epochs of an empty pool, then each further level by itself."""
     waits_s = pool.start_delay_s + pool.cold_start_s
     rates = [1 / (level.off_s / _outlasts(pool, level) + waits_s + _stay_s(pool, level)) for level in levels]
     if pool.workers_min:
@@ -395,7 +395,7 @@ def _equilibrium(load: float, slots: int, first: int, last: int) -> tuple[list[f
 def _fragmentation_s(pool: Pool) -> float:
     """Requests do not move between workers: above concurrency 1 that keeps workers on as a longer window would.
 
-    Fitted constant of the cost model, 2.2.
+    The constants are fitted to simulations.
     """
     c = pool.concurrency
     if c == 1:
