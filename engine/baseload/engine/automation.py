@@ -1,16 +1,18 @@
-"""One verb of the Pulumi CLI through the Automation API: a program goes in, `interface` events come out.
+"""One verb of the Pulumi CLI: a program goes in, `interface` events come out.
 
 Needs the SDK at import, so `pulumi.py` imports it late. Must not know state files, passphrases or which stacks exist.
 
-The Automation API asks the CLI for more than an operation needs (`stack select`, which writes state shared by all
-processes of the user; `stack output` twice, once in clear text; `stack history`): its public classes are subclassed
-here to leave those out, so that one operation is one process. Facts: SDK 3.272, CLI 3.260.
+`pulumi.automation.Stack` asks the CLI for more than an operation needs (`version`, `stack select`, which writes state
+shared by all processes of a user, `stack output` twice, once in clear text, `stack history`: six processes for one
+`up`), and its language server fails over its own log lines where the CLI has gone. So the same two services, which
+are Pulumi's protocol and not private to that class, are served here, and one operation is one process. From the
+Automation API come the command and the event types. Facts: SDK 3.272, CLI 3.260.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -19,25 +21,23 @@ import sysconfig
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pulumi import RunError
-from pulumi.automation import (
-    CommandResult,
-    EngineEvent,
-    LocalWorkspace,
-    OnOutput,
-    OpType,
-    OutputMap,
-    PulumiCommand,
-    Stack,
-    StepEventMetadata,
-    UpdateSummary,
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.automation import CommandResult, EngineEvent, OnOutput, OpType, PulumiCommand, StepEventMetadata
+from pulumi.runtime.proto import (
+    engine_pb2_grpc,
+    events_pb2_grpc,
+    language_pb2,
+    language_pb2_grpc,
+    plugin_pb2,
+    resource_pb2_grpc,
 )
 from semver import VersionInfo
 
@@ -57,6 +57,9 @@ from baseload.engine.interface import (
     StepStarted,
     Summary,
 )
+from baseload.engine.program import ProgramRun
+from baseload.engine.project import Config
+from baseload.engine.report import DOING
 from baseload.engine.state import mask_json
 from baseload.engine.wire import parse_path
 
@@ -79,6 +82,14 @@ NOISE = re.compile(
 
 UNWIND_S = 5.0
 """How long a program whose CLI is gone may take to end."""
+
+CHANNEL = [("grpc.max_receive_message_length", 400 * 1024 * 1024), ("grpc.max_send_message_length", 400 * 1024 * 1024)]
+"""As the CLI sets them for its own side (`sdk/go/common/util/rpcutil`): states may be large."""
+
+MOST_PARALLEL = 1024
+"""Without `--parallel` the CLI may say 2147483647."""
+
+GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 Options = Mapping[str, Any]
 
@@ -175,30 +186,74 @@ def _forwarding(process: subprocess.Popen[str]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-class _Workspace(LocalWorkspace):
-    def select_stack(self, stack_name: str) -> None:
-        """Nothing: every command names its stack."""
+class _Host(language_pb2_grpc.LanguageRuntimeServicer):
+    """The language host the CLI is told to use: it runs the one program, in this process."""
 
-    def stack_outputs(self, stack_name: str) -> OutputMap:
-        """Nothing: outputs come with the events, and the API would ask for them in clear text."""
-        return {}
+    def __init__(self, program: Program, root: Path) -> None:
+        self._program = program
+        self._root = root
+        self.run: ProgramRun | None = None
+
+    def GetRequiredPackages(self, request: Any, context: Any) -> Any:
+        """None: plugins are looked for when first used."""
+        return language_pb2.GetRequiredPackagesResponse()
+
+    def GetRequiredPlugins(self, request: Any, context: Any) -> Any:
+        """None, as above."""
+        return language_pb2.GetRequiredPluginsResponse()
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        """Nothing to tell."""
+        return plugin_pb2.PluginInfo()
+
+    def Run(self, request: Any, context: Any) -> Any:
+        """Run the program to its end."""
+        with (
+            grpc.insecure_channel(request.monitor_address, CHANNEL) as monitor,
+            grpc.insecure_channel(request.args[0], CHANNEL) as engine,
+        ):
+            self.run = run = ProgramRun(
+                self._program,
+                resource_pb2_grpc.ResourceMonitorStub(monitor),
+                _Log(engine_pb2_grpc.EngineStub(engine)),
+                root=self._root,
+                project=request.project,
+                stack=request.stack,
+                config=Config(values=dict(request.config), secret_keys=tuple(request.configSecretKeys)),
+                dry_run=request.dryRun,
+                parallel=max(1, min(request.parallel, MOST_PARALLEL)),
+            )
+            run.done.wait()
+        return language_pb2.RunResponse(error="the program failed" if run.error else "")
 
 
-class _Stack(Stack):
-    def __init__(self, name: str, workspace: _Workspace) -> None:
-        self.name = name  # the parent's constructor does no more, but for a `stack select`
-        self.workspace = workspace
+class _Log:
+    """The CLI's log, deaf once the CLI is gone."""
 
-    def info(self, show_secrets: bool = True) -> UpdateSummary:
-        """An empty summary in place of a process that reads the history."""
-        return UpdateSummary(
-            kind="", start_time=datetime.fromtimestamp(0, UTC), message="", environment={}, config={}, result=""
-        )
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def Log(self, request: Any) -> Any:
+        try:
+            return self._engine.Log(request)
+        except grpc.RpcError as error:
+            if error.code() not in GONE:
+                raise
+            return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
 
-def command(cli: Cli, stack: StackRef, environment: Mapping[str, str], *args: str) -> str:
-    """Run a command without a program and give what it prints. Raises as `Cli.run`."""
-    return cli.run(list(args), str(stack.root), {**stack.environment, **environment}).stdout
+class _Events(events_pb2_grpc.EventsServicer):
+    def __init__(self, listen: Callable[[dict[str, Any]], None]) -> None:
+        self._listen = listen
+
+    def StreamEvents(self, request_iterator: Any, context: Any) -> Any:
+        """Take the events of one operation; the CLI waits for the answer before it ends."""
+        for request in request_iterator:
+            self._listen(json.loads(request.event))
+        return empty_pb2.Empty()
 
 
 @dataclass
@@ -211,72 +266,50 @@ class Operation:
     steps: list[StepStarted] = field(default_factory=list)
     counts: Counter[Op] = field(default_factory=Counter)
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    failed: list[StepEventMetadata] = field(default_factory=list)
+    failed: dict[str, Op] = field(default_factory=dict)
+    """Steps that failed, by URN."""
     errors: dict[str, list[str]] = field(default_factory=dict)
     """Texts of error diagnostics by URN; "" for those of no resource."""
     raised: BaseException | None = None
-    """What the program or the listener raised; it outweighs what the CLI says about it."""
-    _loop: asyncio.AbstractEventLoop | None = None
-    _task: asyncio.Task[Any] | None = None
-    _ended: threading.Event = field(default_factory=threading.Event)
+    """What the listener raised; it outweighs what the CLI says."""
+    parents: dict[str, str] = field(default_factory=dict)
+    crash: BaseException | None = None
+    """What the program raised, or an `apply`, or a registration that was refused."""
 
     def run(self, verb: str, program: Program | None, environment: Mapping[str, str], options: Options) -> Outcome:
-        """Raises what the program raised, `CommandFailed` (then see `failed` and `errors`) or `Interrupted`."""
+        """Do it. `options` are flags by name: text, a number or True; None leaves one out.
+
+        Raises what the listener raised, `CommandFailed` (then see `failed`, `errors` and `crash`) or `Interrupted`.
+        """
         started = time.monotonic()
-        workspace = _Workspace(
-            work_dir=str(self.stack.root),
-            env_vars={**self.stack.environment, **environment},
-            pulumi_command=self.cli,
-        )
-        call: Callable[..., Any] = getattr(_Stack(self.stack.stack, workspace), verb)
-        arguments = {"on_event": self._listen, "color": "never", "suppress_progress": True, **options}
-        if program:
-            arguments["program"] = self._guarded(program)
-        else:
-            # An address where a program could be: without it the CLI starts a language host, half a second for nothing.
-            arguments.update(program=_nothing, run_program=False)
-        try:
-            call(**arguments)
-        except (CommandFailed, Interrupted):
-            if self.raised:
-                raise self.raised from None
-            raise
-        finally:
-            self._unwind()
-        if self.raised:
-            raise self.raised
+        # An address where a program could be, also for `refresh` and `destroy`: without it the CLI starts a
+        # language host, half a second for nothing.
+        host = _Host(program or _nothing, self.stack.root)
+        with _serving(host, _Events(self._listen)) as address:
+            arguments = [
+                *verb.split(),
+                *([] if program else ["--run-program=false"]),
+                *(flag for name, value in options.items() for flag in _flag(name, value)),
+                *("--stack", self.stack.stack, "--color", "never", "--suppress-progress", "--exec-kind", "auto.inline"),
+                *(f"--client={address}", f"--event-log=tcp://{address}"),
+            ]
+            # --event-log is among the flags the CLI has for developers only (`PULUMI_DEBUG_COMMANDS`).
+            variables = {"PULUMI_DEBUG_COMMANDS": "true", **self.stack.environment, **environment}
+            try:
+                self.cli.run(arguments, str(self.stack.root), variables)
+            finally:
+                if host.run:
+                    host.run.done.wait(UNWIND_S)
+                    self.crash = host.run.error
+                if self.raised:
+                    raise self.raised
         self.on_event(Summary(counts=dict(self.counts), seconds=time.monotonic() - started))
         return Outcome(counts=dict(self.counts), steps=tuple(self.steps), outputs=self.outputs)
 
-    def _guarded(self, program: Program) -> Program:
-        def guarded() -> None:
-            loop = asyncio.get_running_loop()
-            # The SDK's handler stops the loop at the first call that finds the CLI gone, and leaves tasks behind
-            # that complain when they are collected; `_unwind` ends them instead.
-            loop.set_exception_handler(lambda *_: None)
-            self._loop, self._task = loop, asyncio.current_task(loop)
-            if self._task:
-                self._task.add_done_callback(lambda _: self._ended.set())
-            try:
-                program()
-            except BaseException as error:
-                self.raised = self.raised or error
-                raise RunError("the program failed") from error
-
-        return guarded
-
-    def _unwind(self) -> None:
-        """End the program's tasks where the CLI left before they were done."""
-        if self._loop and self._task and not self._ended.is_set():
-            with contextlib.suppress(RuntimeError):  # it ended by itself, in this moment
-                self._loop.call_soon_threadsafe(self._task.cancel)
-            self._ended.wait(UNWIND_S)
-
-    def _listen(self, event: EngineEvent) -> None:
-        # The SDK turns an exception in here into a Python warning and goes on.
+    def _listen(self, event: dict[str, Any]) -> None:
         try:
-            self._translate(event)
-        except BaseException as error:
+            self._translate(EngineEvent.from_json(event))
+        except BaseException as error:  # also of the listener: the CLI has to be stopped before it can be raised
             self.raised = self.raised or error
             self.cli.stop()
 
@@ -294,7 +327,19 @@ class Operation:
             for op, count in event.summary_event.resource_changes.items():
                 self.counts[_op(op)] += count
 
+    def sentence(self, urn: str, reasons: Sequence[str]) -> str:
+        """A failure, in the words of the embedded engine."""
+        names = [urn.rsplit("::", 1)[-1]]
+        parent = self.parents.get(urn, "")
+        while parent and parent.split("::")[2] != STACK_TYPE:
+            names.append(parent.rsplit("::", 1)[-1])
+            parent = self.parents.get(parent, "")
+        verb = DOING.get(self.failed.get(urn, Op.SAME), "brought to the wanted state")
+        return f"{'/'.join(reversed(names))} could not be {verb}: {'; '.join(reasons) or 'Pulumi gives no reason'}"
+
     def _started(self, step: StepEventMetadata) -> None:
+        state = step.new or step.old
+        self.parents[step.urn] = state.parent if state else ""
         if _internal(step):
             return
         started = StepStarted(op=_op(step.op), urn=step.urn, type=step.type, fields=_fields(step))
@@ -311,7 +356,7 @@ class Operation:
             self.on_event(StepDone(op=_op(step.op), urn=step.urn, type=step.type, id=known, outputs=outputs))
 
     def _failed(self, step: StepEventMetadata) -> None:
-        self.failed.append(step)
+        self.failed[step.urn] = _op(step.op)
         reasons = tuple(self.errors.get(step.urn, ()))
         self.on_event(StepFailed(op=_op(step.op), urn=step.urn, type=step.type, reasons=reasons))
 
@@ -324,6 +369,27 @@ class Operation:
             self.errors.setdefault(urn, []).append(text)
         else:
             self.on_event(Message(severity="info" if severity == "info#err" else severity, text=text, urn=urn))
+
+
+@contextlib.contextmanager
+def _serving(host: _Host, events: _Events) -> Iterator[str]:
+    # Two calls that last as long as the operation, and short ones beside them.
+    server = grpc.server(ThreadPoolExecutor(4, thread_name_prefix="pulumi"), options=CHANNEL)
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
+    events_pb2_grpc.add_EventsServicer_to_server(events, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0).wait()
+
+
+def _flag(name: str, value: object) -> list[str]:
+    flag = "--" + name.replace("_", "-")
+    if value is None:
+        return []
+    return [flag] if value is True else [f"{flag}={value}"]
 
 
 def _nothing() -> None:

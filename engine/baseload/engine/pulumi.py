@@ -102,14 +102,14 @@ class PulumiEngine:
         place = self._place(stack)
         variables = self._variables(stack, place)
         self._free(stack, place, on_event)
-        options = {"refresh": refresh or None, "parallel": parallel, "show_secrets": False}
+        options = {"refresh": refresh or None, "parallel": parallel}
         if place.exists is False:
             self._create(stack, variables)
         try:
-            outcome = self._update(stack, "up", on_event, program, variables, options)
+            outcome = self._update(stack, "up --yes --skip-preview", on_event, program, variables, options)
         except NoSuchStack:
             self._create(stack, variables)
-            outcome = self._update(stack, "up", on_event, program, variables, options)
+            outcome = self._update(stack, "up --yes --skip-preview", on_event, program, variables, options)
         self._settle(stack, place, on_event)
         return outcome
 
@@ -119,10 +119,10 @@ class PulumiEngine:
         variables = self._variables(stack, place)
         if dry_run:
             with self._salted(stack, place) as config_file:
-                return self._operate(stack, "preview_refresh", on_event, None, variables, config_file)
+                return self._operate(stack, "refresh --preview-only", on_event, None, variables, config_file)
         self._free(stack, place, on_event)
-        options = {"clear_pending_creates": True, "show_secrets": False}
-        return self._update(stack, "refresh", on_event, None, variables, options)
+        options = {"clear_pending_creates": True}
+        return self._update(stack, "refresh --yes --skip-preview", on_event, None, variables, options)
 
     def destroy(
         self, stack: StackRef, on_event: OnEvent, *, parallel: int | None = None, remove: bool = False
@@ -131,8 +131,8 @@ class PulumiEngine:
         place = self._existing(stack)
         variables = self._variables(stack, place)
         self._free(stack, place, on_event)
-        options = {"parallel": parallel, "show_secrets": False}
-        outcome = self._update(stack, "destroy", on_event, None, variables, options)
+        options = {"parallel": parallel}
+        outcome = self._update(stack, "destroy --yes --skip-preview", on_event, None, variables, options)
         if remove:
             self._command(stack, variables, "stack", "rm", stack.stack, "--yes", "--preserve-config")
         return outcome
@@ -307,10 +307,14 @@ class PulumiEngine:
 
     def _failure(self, stack: StackRef, error: CommandFailed, operation: Operation | None) -> BaseloadError:
         redact = _redaction({**self._environ, **stack.environment})
-        if operation and (operation.failed or operation.errors):
-            failed = _resource_failures(operation, redact)
-            if failed:
-                return DeployError(*failed)
+        if operation:
+            failures = _failures(operation, redact)
+            if failures:
+                return DeployError(*failures)
+            if operation.crash:
+                from baseload.engine.program import explain
+
+                return explain(operation.crash, stack.root)
         return _refusal(stack, error.text, redact)
 
 
@@ -357,19 +361,19 @@ def _redaction(environment: Mapping[str, str]) -> Redact:
     return redact
 
 
-def _resource_failures(operation: Operation, redact: Redact) -> list[Diagnostic]:
-    texts = {urn: [redact(text) for text in texts if not ECHO.search(text)] for urn, texts in operation.errors.items()}
-    urns = dict.fromkeys([*(step.urn for step in operation.failed), *(urn for urn in texts if urn)])
-    found = [
+def _failures(operation: Operation, redact: Redact) -> list[Diagnostic]:
+    """What went wrong with resources, else what the CLI said of none of them."""
+    texts = {urn: [redact(text) for text in texts if not ECHO.match(text)] for urn, texts in operation.errors.items()}
+    urns = [urn for urn in {**operation.failed, **texts} if urn and (urn in operation.failed or texts.get(urn))]
+    if not urns:
+        return [Diagnostic(code="engine/failed", summary=text) for text in texts.get("", ())]
+    return [
         Diagnostic(
             code="engine/resource-failed",
-            summary=f"{urn.rsplit('::', 1)[-1]}: {'; '.join(texts.get(urn) or ['failed'])}",
+            summary=operation.sentence(urn, texts.get(urn, [])),
         )
         for urn in urns
-        if urn in {step.urn for step in operation.failed} or texts.get(urn)
     ]
-    general = [Diagnostic(code="engine/failed", summary=text) for text in texts.get("", ())]
-    return [*found, *(general if not found else ())]
 
 
 def _refusal(stack: StackRef, text: str, redact: Redact) -> BaseloadError:
