@@ -65,6 +65,9 @@ container:
     H: *s3cret
     I: !s3cret
     J: 0123456
+    K: {secret: [s3cret]}
+    L-s3cret: x
+    "M:s3cret":
 target: {runpod: {gpu: ADA_80_PRO, idle_timeout: 5s, scaling: {request_count: 2}, workers: {max: 0}}}
 """
 
@@ -303,6 +306,16 @@ def test_a_misspelt_pool_and_an_unknown_card() -> None:
     near, far = (file.parse_spec(Path("a"), GOOD.replace("ADA_24", g)).diagnostics[0].hint for g in ("ada-24", "T4"))
     assert near == "did you mean `ADA_24`?"
     assert far == "one of " + ", ".join(f"`{pool}`" for pool in list(gpus.POOLS)[:-1]) + " and `BLACKWELL_180`"
+
+
+@pytest.mark.parametrize(
+    "env", ["A=s3cret", "[A=s3cret]", "{A:s3cret}", "{A:s3cret, A:s3cret}", "{A: {s3cret}}", "*s3cret"]
+)
+def test_a_value_of_the_environment_is_never_repeated(env: str) -> None:
+    text = f"name: a\ncontainer: {{image: 'a:1', env: {env}}}\n{GOOD.splitlines()[2]}"
+    found = file.parse_spec(Path("a"), text).diagnostics
+    assert found
+    assert "s3cret" not in "".join(map(str, found))
 
 
 def test_warnings_come_with_the_specs(tmp_path: Path) -> None:

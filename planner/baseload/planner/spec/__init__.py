@@ -8,6 +8,7 @@ The stages are imported when a file is read: PyYAML and jsonschema cost more tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ __all__ = ["find", "load", "load_with_warnings", "schema"]
 
 
 def find(root: Path) -> list[Path]:
-    """The spec files of a project, by name: `model_specs/*.yaml` and `*.yml`, not those in folders below."""
-    folder = root / "model_specs"
-    return sorted(file for suffix in ("yaml", "yml") for file in folder.glob(f"*.{suffix}"))
+    """The spec files of a project, by name: `model_specs/*.yaml` and `*.yml`, not in folders below and not hidden."""
+    files = [file for suffix in ("yaml", "yml") for file in (root / "model_specs").glob(f"*.{suffix}")]
+    return sorted(file for file in files if not file.name.startswith("."))
 
 
 def load(paths: Iterable[Path]) -> tuple[ModelSpec, ...]:
@@ -43,6 +44,5 @@ def load_with_warnings(paths: Iterable[Path]) -> tuple[tuple[ModelSpec, ...], tu
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a model spec, the source of truth for editors and for `load`."""
-    from baseload.planner.spec import structure
-
-    return structure.schema()
+    read: dict[str, Any] = json.loads(Path(__file__).with_name("model-spec.schema.json").read_text(encoding="utf-8"))
+    return read

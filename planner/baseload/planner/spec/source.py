@@ -179,7 +179,7 @@ class _Reading:
             if key is None or key in content:
                 if key is not None:
                     first = self._result.key((*at, key)).line
-                    self._report("spec/duplicate-key", f"key `{short(key)}` is already in line {first}", event)
+                    self._report("spec/duplicate-key", f"this key is already in line {first}", event)
                 elif at:
                     self._result.broken.add(at)
                 self._skip()

@@ -8,7 +8,7 @@ The schema is the only source of what is allowed; nothing here names a key of it
 `x-wanted`            what a `pattern` means, in words
 `x-later`             keys (or values) that are planned and not supported yet
 `x-not-evaluated`     accepted, without effect yet
-`writeOnly`           (standard) never repeated in a message: it may be a secret
+`writeOnly`           (standard) nothing in it is repeated in a message but names: it may be a secret
 
 The schema avoids `anyOf` and has one `oneOf` (of required keys only), because a validator cannot tell which
 branch was meant.
@@ -17,16 +17,16 @@ branch was meant.
 from __future__ import annotations
 
 import difflib
-import json
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.gpus import POOLS, pools_with
+from baseload.planner.spec import schema as read_schema
 from baseload.planner.spec.source import At, Document, short
 from baseload.planner.spec.values import quantity
 
@@ -35,14 +35,9 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 Schema = Mapping[str, Any]
-SCHEMA_FILE = Path(__file__).with_name("model-spec.schema.json")
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a model spec."""
-    loaded: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    return loaded
+schema = cache(read_schema)
 
 
 def violations(document: Document) -> Iterator[tuple[At, Diagnostic]]:
@@ -175,8 +170,10 @@ class _Explanation:
             if key in self._later():
                 yield at, self._not_yet(key, where)
             else:
-                hint = _did_you_mean(key, known) or _belongs_under(key) or f"known here: {_listed(known)}"
-                yield at, _error("spec/unknown-key", f"unknown key {_quoted(key)}", where, hint)
+                hint = _lacks_space(key, self._value[key]) or _did_you_mean(key, known) or _belongs_under(key)
+                hint = hint or f"known here: {_listed(known)}"
+                summary = "unknown key" if _is_private(at) else f"unknown key {_quoted(key)}"
+                yield at, _error("spec/unknown-key", summary, where, hint)
 
     def _missing_keys(self) -> Found:
         if self._later().keys() & self._value.keys():
@@ -248,7 +245,7 @@ class _Explanation:
         if isinstance(self._value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", self._value):
             hint = "remove the quotes"
         if self._value is None:
-            hint = "remove the key or give it a value"
+            hint = _lacks_space(str(self._at[-1]), None) or "remove the key or give it a value"
         return self._say("spec/type", f"wanted {wanted}, found {self._shown()}", hint)
 
     def _not_a_choice(self) -> Diagnostic:
@@ -267,9 +264,8 @@ class _Explanation:
     def _no_match(self) -> Diagnostic:
         wanted = self._schema["x-wanted"]
         if self._is_key:
-            return _error(
-                "spec/format", f"the name {_quoted(self._value)} is not usable", self._place(), f"use {wanted}"
-            )
+            key = _key((*self._at, self._value))
+            return self._say("spec/format", f"`{key}` is not usable as a name", f"wanted: {wanted}")
         if self._schema.get("x-unit"):
             return self._say("spec/unit", f"{self._shown()} is not {wanted}", self._better_unit())
         return self._say("spec/format", f"{self._shown()} is not usable", f"wanted: {wanted}")
@@ -288,7 +284,7 @@ class _Explanation:
         return None
 
     def _missing(self, keys: str) -> Diagnostic:
-        inside = f" in `{self._at[-1]}`" if self._at else ""
+        inside = f" in `{_key(self._at)}`" if self._at else ""
         return _error("spec/missing-key", f"{keys} is missing{inside}", self._document.key(self._at))
 
     def _later(self) -> dict[str, None]:
@@ -309,7 +305,7 @@ class _Explanation:
         return self._document.value(self._at)
 
     def _shown(self) -> str:
-        if self._value is None or self._is_private():
+        if self._value is None or _is_private(self._at):
             return _kind(self._value)
         if isinstance(self._value, bool):
             return f"`{str(self._value).lower()}`"
@@ -317,17 +313,8 @@ class _Explanation:
             return f"the number {_plain(self._value)}" if self._keyword == "type" else _plain(self._value)
         return _quoted(self._value) if isinstance(self._value, str) else _kind(self._value)
 
-    def _is_private(self) -> bool:
-        """Whether the value lies in a part of the content that the schema marks `writeOnly`."""
-        rule: Mapping[str, Any] = schema()
-        for step in self._at:
-            inner = rule.get("items") if isinstance(step, int) else rule.get("properties", {}).get(step)
-            rule = inner or rule.get("additionalProperties") or {}
-            if rule.get("writeOnly"):
-                return True
-        return False
 
-
+_NAME = string.ascii_letters + string.digits + "_"
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
@@ -390,8 +377,32 @@ def _listed(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else "".join(quoted)
 
 
+def _is_private(at: At) -> bool:
+    """Whether this lies in a part of the content that the schema marks `writeOnly`."""
+    rule: Mapping[str, Any] = schema()
+    for step in at:
+        inner = rule.get("items") if isinstance(step, int) else rule.get("properties", {}).get(step)
+        rule = inner or rule.get("additionalProperties") or {}
+        if rule.get("writeOnly"):
+            return True
+    return False
+
+
 def _name(at: At) -> str:
-    return "`" + ".".join(short(str(step)) for step in at) + "`"
+    return "`" + ".".join(_key(at[: depth + 1]) for depth in range(len(at))) + "`"
+
+
+def _key(at: At) -> str:
+    """The last step of `at` for a message. `{TOKEN:value}` without a space is a key that holds the value."""
+    text = short(str(at[-1]))
+    if not _is_private(at):
+        return text
+    name = text[: len(text) - len(text.lstrip(_NAME))]
+    return name if name == text else f"{name}…"
+
+
+def _lacks_space(key: str, value: Any) -> str | None:
+    return "put a space after the colon" if value is None and ":" in key else None
 
 
 def _quoted(text: str) -> str:
