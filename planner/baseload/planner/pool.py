@@ -294,32 +294,30 @@ def _with_epochs(pool: Pool, levels: Sequence[_Level], rates: Sequence[float]) -
 
     lasting = (length_s - pool.start_delay_s - pool.cold_start_s) * epochs_per_s / max(1 - levels[0].off, 1e-12)
     thinned = [own * lasting * (1 - end * already) for own, already in zip(rates[1:], extra, strict=False)]
-    occupied = sum(level.occupied for level in levels)
-    hits = sum(level.hits_per_s for level in levels)
-    reused_s = max(sum(1 - level.off for level in levels) - occupied - hits * tau, 0.0) / max(rate - hits, 1e-9)
-    overlap_s = min(rate * last_start_s * (occupied / rate + (1 - end) * reused_s), last_start_s)
-    spread_s = 0.0
-    if c > 1 and started > 1:
-        spread_s = (started - 1) * pool.service_s * math.exp(-last_start_s / (started - 1) / pool.service_s)
-    warm = epochs_per_s * ((started - 1) * tau + spread_s + clear_s + tail_s + overlap_s)
+    warm = epochs_per_s * ((started - 1) * tau + clear_s + tail_s)
     warm += sum(r * _stay_s(pool, level) for r, level in zip(thinned, levels[1:], strict=True))
     starts = epochs_per_s * started + sum(thinned)
     if c == 1:
         waits = min(epochs_per_s * (1 + followers + rate * pool.start_delay_s) / rate, 1.0)
-        account = pool.load + starts * tau + reused_s * rate * (1 - waits)
-        warm = (warm + account) / 2
+        warm = (warm + pool.load + starts * tau + (1 - waits) * rate * _reused_s(pool, levels)) / 2
     return warm, starts
 
 
+def _reused_s(pool: Pool, levels: Sequence[_Level]) -> float:
+    """Mean idle time of a worker before a request that finds it warm, from the levels without cold starts."""
+    hits = sum(level.hits_per_s for level in levels)
+    idle = sum(1 - level.off - level.occupied for level in levels) - hits * pool.idle_timeout_s
+    return max(idle, 0.0) / max(pool.arrivals_per_s - hits, 1e-9)
+
+
 def _backlog_s(pool: Pool, started: float, last_start_s: float) -> float:
-    """Mean time the work of an epoch's batch keeps a worker after the last one came up."""
-    c, service = pool.concurrency, pool.service_s
-    batch = 1 + pool.arrivals_per_s * pool.cold_start_s
-    spread = min(pool.service_cv, 1.2)
-    share = batch / started
-    longest = 1 + (_harmonic(min(share, c)) - 1) * spread + max(share - c, 0.0) / c if share > 1 else share
-    left = service * math.exp(-last_start_s / service) * (max(longest, 1.0) if started < 1.5 else 1.0)
-    return max(left, (batch * service - started * c * last_start_s / 2) / (started * c))
+    """Mean time that is left of the longest service of an epoch's batch when the last worker has come up."""
+    left = pool.service_s * math.exp(-last_start_s / pool.service_s)
+    batch = (1 + pool.arrivals_per_s * pool.cold_start_s) / started
+    if started >= 1.5 or batch <= 1:
+        return left
+    c, spread = pool.concurrency, min(pool.service_cv, 1.2)
+    return left * (1 + (_harmonic(min(batch, c)) - 1) * spread + max(batch - c, 0.0) / c)
 
 
 def _harmonic(n: float) -> float:
@@ -462,6 +460,6 @@ def _assumptions(pool: Pool) -> tuple[Assumption, ...]:
             name="error_of_the_method",
             value=f"below {15 if herding or short else 6} % in 19 of 20 cases",
             source="against simulation, docs/cost-model.md",
-            errs="at worst a third too high or a sixth too low",
+            errs="single cases up to half too high or a sixth too low",
         ),
     )
