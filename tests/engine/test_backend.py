@@ -318,6 +318,24 @@ def test_another_key_seals_anew(backend: FileBackend) -> None:
 # What is refused
 
 
+def test_trouble_with_the_key_is_not_damage(backend: FileBackend) -> None:
+    """The passphrase may be asked for at the first secret only; a wrong one is told as such, a bad value as damage."""
+    file = save(backend, thing("a", inputs={"env": Secret(CANARY)}))
+
+    class Late(Crypter):
+        def decrypt(self, ciphertext: str) -> str:
+            raise UsageError.of("engine/passphrase-wrong", "the passphrase does not fit")
+
+    with pytest.raises(UsageError) as error:
+        backend.load("shop", "dev", lambda salt: Late(salt, AESGCM(bytes(32))))
+    assert code(error) == "engine/passphrase-wrong"
+    with pytest.raises(UsageError, match=rf"`inputs.env` of {urn('a')} holds a secret value") as error:
+        backend.load("shop", "dev", lambda salt: Crypter(salt, AESGCM(bytes(31) + b"1")))
+    assert code(error) == "engine/state-damaged"
+    assert error.value.diagnostics[0].where
+    assert error.value.diagnostics[0].where.file == file
+
+
 def test_truncated_at_every_length(backend: FileBackend) -> None:
     file = save(backend, thing("a", inputs={"env": Secret(CANARY)}))
     save(backend, thing("a", id="other"))

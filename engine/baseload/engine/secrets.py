@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 VARIABLE = "PULUMI_CONFIG_PASSPHRASE"
 FILE_VARIABLE = "PULUMI_CONFIG_PASSPHRASE_FILE"
 ROUNDS = 1_000_000
+BAD_CIPHERTEXT = "engine/ciphertext"
 ASK = "Passphrase of this stack's secrets: "
 
 RandomBytes = Callable[[int], bytes]
@@ -41,7 +41,7 @@ class Crypter:
 
     @classmethod
     def open(cls, salt: str, passphrase: str) -> Crypter:
-        """The key for an existing salt; takes about 0.3 s of one core.
+        """The key for an existing salt; takes about 0.1 s of one core and lets other threads run.
 
         Raises `UsageError`: `engine/passphrase-wrong`, or `engine/salt` where the salt is malformed.
         """
@@ -89,7 +89,7 @@ class Crypter:
             ).decode()
         except (ValueError, InvalidTag):
             raise UsageError.of(
-                "engine/ciphertext",
+                BAD_CIPHERTEXT,
                 "a secret value is damaged or was encrypted with another key",
                 hint="restore the file it stands in, or set that secret again",
             ) from None
@@ -99,9 +99,12 @@ class Crypter:
 
 
 def _derive(passphrase: str, salt: bytes) -> AESGCM:
+    """Not by `hashlib`: cryptography's own OpenSSL takes 0.12 s where Python's took 0.21 s (2 cores, 2026-11)."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-    return AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ROUNDS, 32))
+    return AESGCM(PBKDF2HMAC(SHA256(), 32, salt, ROUNDS).derive(passphrase.encode()))
 
 
 def _decode(encoded: str) -> bytes:

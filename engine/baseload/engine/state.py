@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from baseload.engine.interface import SECRET as MASK
 from baseload.engine.project import unsupported
+from baseload.engine.secrets import BAD_CIPHERTEXT
 from baseload.planner.errors import BaseloadError, UsageError
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -281,8 +282,12 @@ class Codec:
             return Secret(Sealed())
         try:
             content = json.loads(self._cipher.decrypt(text) if sealed and self._cipher else text)
-        except (ValueError, UsageError):
-            raise damaged(f"{_path(place)} holds a secret value that its key does not open") from None
+        except ValueError:
+            raise damaged(f"{_path(place)} holds a secret value that is not JSON") from None
+        except UsageError as error:
+            if error.diagnostics[0].code != BAD_CIPHERTEXT:
+                raise
+            raise damaged(f"{_path(place)} holds a secret value that the stack's key does not open") from None
         secret = Secret(self._decode(place, content, inside=True))
         if sealed:
             canonical = json.dumps(
