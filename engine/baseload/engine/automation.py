@@ -14,9 +14,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
+import sys
 import sysconfig
 import threading
 import time
@@ -79,6 +81,9 @@ NOISE = re.compile(
     r"using pulumi-resource-\S+ from \$PATH at|Attempting to deploy or update resources with \d+ pending"
 )
 """Warnings that mislead our users: our plugins are meant to be found on PATH, and pending creates are found again."""
+
+REASON = re.compile(r"(?m)^\t\* (.*)$")
+"""One of several errors in one text, as Go's `multierror` lists them: the reasons of a resource that is not healthy."""
 
 UNWIND_S = 5.0
 """How long a program whose CLI is gone may take to end."""
@@ -193,6 +198,10 @@ class _Host(language_pb2_grpc.LanguageRuntimeServicer):
         self._program = program
         self._root = root
         self.run: ProgramRun | None = None
+
+    def About(self, request: Any, context: Any) -> Any:
+        """What the program runs on."""
+        return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
 
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:
         """None: plugins are looked for when first used."""
@@ -366,7 +375,7 @@ class Operation:
         if passing:
             self.on_event(Status(urn=urn, text=text))
         elif severity == "error":
-            self.errors.setdefault(urn, []).append(text)
+            self.errors.setdefault(urn, []).extend(REASON.findall(text) or [text])
         else:
             self.on_event(Message(severity="info" if severity == "info#err" else severity, text=text, urn=urn))
 

@@ -53,10 +53,10 @@ def choose(
     if path:
         from baseload.engine.pulumi import PulumiEngine
 
-        return PulumiEngine(path, environ=environ, ask=ask)
+        return PulumiEngine(path, environment=environ, ask=ask)
     from baseload.engine.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(environ=environ, ask=ask)
+    return EmbeddedEngine(environment=environ, ask=ask)
 
 
 def explain(preference: str | None = None, *, sandbox: bool, environ: Mapping[str, str] | None = None) -> Choice:

@@ -40,7 +40,7 @@ HOLDER = re.compile(r"created by (?P<user>.*)@(?P<host>.*) \(pid (?P<pid>\d+)\) 
 OLDEST = (3, 206)
 """The first CLI that streams its events (`--event-log tcp://`), which SDK 3.272 relies on from there on."""
 
-ECHO = re.compile(r"(update|preview|refresh|destroy) failed\Z|the program failed|RunError")
+ECHO = re.compile(r"(update|preview|refresh|destroy) failed\Z|an unhandled error occurred: the program failed")
 """What the CLI adds when something else, told by its own diagnostic, went wrong."""
 
 
@@ -65,11 +65,11 @@ class PulumiEngine:
         self,
         executable: Path,
         *,
-        environ: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
         ask: Callable[[str], str] | None = None,
     ) -> None:
         self.executable = executable
-        self._environ = os.environ if environ is None else environ
+        self._environment = os.environ if environment is None else environment
         self._ask = ask
         self._passphrases: dict[Path, Passphrase] = {}
 
@@ -168,7 +168,7 @@ class PulumiEngine:
 
     def _place(self, stack: StackRef) -> _Place:
         try:
-            project = Project.load(stack.root, stack.stack, {**self._environ, **stack.environment})
+            project = Project.load(stack.root, stack.stack, {**self._environment, **stack.environment})
             backend = FileBackend(project.backend_url)
             return _Place(project, backend, backend.exists(project.name, stack.stack))
         except UsageError as error:
@@ -187,7 +187,7 @@ class PulumiEngine:
         if not place.backend:
             return {}
         if stack.root not in self._passphrases:
-            environ = {**self._environ, **stack.environment}
+            environ = {**self._environment, **stack.environment}
             self._passphrases[stack.root] = Passphrase(stack.root, environ, self._ask)
         return self._passphrases[stack.root].variables(new=not place.exists)
 
@@ -210,7 +210,7 @@ class PulumiEngine:
         """
         with tempfile.TemporaryDirectory(prefix="baseload-") as folder:
             url = f"file://{Path(folder).as_posix()}"
-            environ = {**self._environ, **stack.environment, "PULUMI_BACKEND_URL": url}
+            environ = {**self._environment, **stack.environment, "PULUMI_BACKEND_URL": url}
             project = Project.load(stack.root, stack.stack, environ)
             backend = FileBackend(url)
             checkpoint = {"stack": f"organization/{project.name}/{stack.stack}", "latest": None}
@@ -306,7 +306,7 @@ class PulumiEngine:
             raise self._failure(stack, error, operation) from None
 
     def _failure(self, stack: StackRef, error: CommandFailed, operation: Operation | None) -> BaseloadError:
-        redact = _redaction({**self._environ, **stack.environment})
+        redact = _redaction({**self._environment, **stack.environment})
         if operation:
             failures = _failures(operation, redact)
             if failures:
@@ -423,7 +423,7 @@ def _lock(match: re.Match[str]) -> Lock:
 
 
 def _no_such_stack(stack: StackRef) -> BaseloadError:
-    return NoSuchStack.of("engine/no-such-stack", f"there is no stack {stack.stack} in this backend")
+    return NoSuchStack.of("engine/no-stack", f"there is no stack {stack.stack}")
 
 
 def _cancelled() -> BaseloadError:
