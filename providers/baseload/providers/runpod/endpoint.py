@@ -204,13 +204,13 @@ class Endpoint(Resource):
         else:
             operation.note(f"Endpoint {live['id']} was created by an interrupted run; it is taken over.")
             live = _existing(operation, client, live["id"])
-            if changes := _changed(_inputs(live, inputs), inputs):
+            if changes := _changed(_inputs(live, inputs, mark), inputs):
                 live = self._patch(operation, client, live, inputs, changes, mark)
-        endpoint = _Live(live, client.cloud, self._job_url())
-        made = Made(live["id"], inputs, endpoint.outputs(inputs, None))
+        made = Made(live["id"], inputs, self._outputs(client, live, inputs, mark))
         if repeated:
             self._forbid_doubles(operation, client, mark, name, made)
-        _warn_of_other_values(operation, live, inputs)
+        if other := _changed(_inputs(live, inputs, mark), inputs):
+            operation.warn(f"RunPod has stored other values than were sent for: {', '.join(sorted(other))}")
         return self._settled(operation, client, made, newborn=True)
 
     def read(self, operation: Operation, id_: str, inputs: Properties, state: Properties) -> Made | None:
@@ -225,9 +225,10 @@ class Endpoint(Resource):
         version = state.get("version")
         if not state:
             version = client.workers(operation, id_).get("endpointVersion")
-        actual = _inputs(live, inputs)
+        own = state.get("marker") or ""
+        actual = _inputs(live, inputs, own)
         _warn_of_scale_down(operation, actual, inputs)
-        return Made(id_, actual, _Live(live, client.cloud, self._job_url()).outputs(actual, version))
+        return Made(id_, actual, self._outputs(client, live, actual, own, version))
 
     def update(
         self,
@@ -241,12 +242,13 @@ class Endpoint(Resource):
         """PATCH the changed top-level fields, then wait for the workers; without a change, mend what differs."""
         client = self._client()
         _same_cloud(client, state)
+        own = state.get("marker") or marker(inputs["owner"], operation.urn)
         live = _existing(operation, client, id_)
-        changes = _changed(old_inputs, inputs) or _changed(_inputs(live, inputs), inputs) - ignored
+        changes = _changed(old_inputs, inputs) or _changed(_inputs(live, inputs, own), inputs) - ignored
         if changes:
             operation.status(f"changing {', '.join(sorted(changes))}")
-            live = self._patch(operation, client, live, inputs, changes, marker(inputs["owner"], operation.urn))
-        outputs = _Live(live, client.cloud, self._job_url()).outputs(inputs, state.get("version"))
+            live = self._patch(operation, client, live, inputs, changes, own)
+        outputs = self._outputs(client, live, inputs, own, state.get("version"))
         return self._settled(operation, client, Made(id_, inputs, outputs))
 
     def delete(self, operation: Operation, id_: str, state: Properties) -> None:
@@ -302,9 +304,25 @@ class Endpoint(Resource):
         body = _update_body(inputs, changes, live, own_mark)
 
         def landed(now: Document) -> bool:
-            return not _changed(_inputs(now, inputs), inputs) & changes
+            return not _changed(_inputs(now, inputs, own_mark), inputs) & changes
 
         return client.update(operation, live["id"], body, landed)
+
+    def _outputs(
+        self, client: Client, live: Document, inputs: Properties, own_mark: str, version: int | None = None
+    ) -> Properties:
+        urls, job_url = live.get("requestUrls") or {}, self._job_url()
+        return {
+            **inputs,
+            "endpointId": live["id"],
+            "url": f"{job_url}/{live['id']}" if job_url else str(urls.get("run", "")).removesuffix("/run"),
+            "requestUrls": urls,
+            "createdAt": live.get("createdAt", ""),
+            "version": version,
+            "cloud": client.cloud,
+            "marker": _mark_of(live, own_mark),
+            "remoteName": live["name"],
+        }
 
     def _settled(self, operation: Operation, client: Client, made: Made, *, newborn: bool = False) -> Made:
         """The resource once its workers are as wanted; whatever prevents that keeps the id."""
@@ -315,30 +333,6 @@ class Endpoint(Resource):
         if version is None:
             return made
         return made._replace(outputs={**made.outputs, "version": version})
-
-
-@dataclass(frozen=True)
-class _Live:
-    """RunPod's document of an endpoint, as outputs."""
-
-    document: Document
-    cloud: str
-    job_url: str | None
-
-    def outputs(self, inputs: Properties, version: Any) -> Properties:
-        urls = self.document.get("requestUrls") or {}
-        derived = str(urls.get("run", "")).removesuffix("/run")
-        return {
-            **inputs,
-            "endpointId": self.document["id"],
-            "url": f"{self.job_url}/{self.document['id']}" if self.job_url else derived,
-            "requestUrls": urls,
-            "createdAt": self.document.get("createdAt", ""),
-            "version": version,
-            "cloud": self.cloud,
-            "marker": (self.document.get("env") or {}).get(MARKER, ""),
-            "remoteName": self.document["name"],
-        }
 
 
 @dataclass(frozen=True)
@@ -514,7 +508,7 @@ def _update_body(inputs: Properties, changes: frozenset[str], live: Document, ow
     body["gpu"]["minCudaVersion"] = body["gpu"]["minCudaVersion"] or ""
     there = live.get("env") or {}
     # An imported endpoint may have no marker; it gets one with its next change of env, as that is a release anyway.
-    mark = there.get(MARKER) or (own_mark if "env" in changes else "")
+    mark = _mark_of(live, own_mark) or (own_mark if "env" in changes else "")
     body["name"] = _remote_name(inputs["name"], mark)
     kept = {key: there[key] for key in INJECTED if key in there}
     body["env"] = {**kept, **inputs["env"], MARKER: mark}
@@ -539,13 +533,13 @@ def _present(record: Mapping[str, Any]) -> Document:
     return {key: value for key, value in record.items() if value is not None}
 
 
-def _inputs(live: Document, known: Properties) -> Document:
+def _inputs(live: Document, known: Properties, own_mark: str) -> Document:
     """RunPod's document as inputs. What it cannot know (owner, variables it injects) is taken from the known ones."""
     env, managed = live.get("env") or {}, known.get("env") or {}
     gpu = live["gpu"]
     actual = {
         **({"owner": known["owner"]} if known.get("owner") else {}),
-        "name": _plain_name(live),
+        "name": _plain_name(live, own_mark),
         "type": live.get("type", "QUEUE"),
         "image": live.get("image", ""),
         "args": live.get("args") or "",
@@ -582,18 +576,27 @@ def _remote_name(name: str, mark: str) -> str:
     return f"{name}-{mark[:6]}" if mark else name
 
 
-def _plain_name(live: Document) -> str:
-    """The name without our marker and without the suffix that older APIs added for FlashBoot (runpodctl#270)."""
-    name = re.sub(r"\s?-fb$", "", str(live["name"]))
-    mark = (live.get("env") or {}).get(MARKER)
-    return name.removesuffix(f"-{mark[:6]}") if mark else name
+def _plain_name(live: Document, own_mark: str) -> str:
+    mark = _mark_of(live, own_mark)
+    return _without_fb(live).removesuffix(f"-{mark[:6]}") if mark else _without_fb(live)
+
+
+def _without_fb(live: Document) -> str:
+    """The name without the suffix that older APIs added for FlashBoot (runpodctl#270)."""
+    return re.sub(r"\s?-fb$", "", str(live["name"]))
+
+
+def _mark_of(live: Document, own_mark: str) -> str:
+    """The marker it carries; ours where only the name has it left, as somebody edited the environment."""
+    there = (live.get("env") or {}).get(MARKER)
+    if there is not None:
+        return str(there)
+    return own_mark if own_mark and _without_fb(live).endswith(f"-{own_mark[:6]}") else ""
 
 
 def _is_marked(live: Document, mark: str, name: str) -> bool:
     there = (live.get("env") or {}).get(MARKER)
-    if there is not None:
-        return bool(there == mark)
-    return re.sub(r"\s?-fb$", "", str(live.get("name"))) == name
+    return bool(there == mark) if there is not None else _without_fb(live) == name
 
 
 def _same_cloud(client: Client, state: Properties) -> None:
@@ -604,11 +607,6 @@ def _same_cloud(client: Client, state: Properties) -> None:
             f"This endpoint was made on {there}; RUNPOD_BASE_URL names {client.cloud}",
             hint="Set RUNPOD_BASE_URL to the cloud the stack was made on, or use another stack.",
         )
-
-
-def _warn_of_other_values(operation: Operation, live: Document, inputs: Properties) -> None:
-    if other := _changed(_inputs(live, inputs), inputs):
-        operation.warn(f"RunPod has stored other values than were sent for: {', '.join(sorted(other))}")
 
 
 def _warn_of_scale_down(operation: Operation, actual: Document, known: Properties) -> None:
