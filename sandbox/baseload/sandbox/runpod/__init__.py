@@ -5,8 +5,9 @@ machine, `bodies` judges request bodies, `catalog` knows GPU types and the bill,
 the HTTP surface, `processes` and `worker` run the handler, `serving` puts it on two ports, `switches` lists the quirks.
 """
 
+from baseload.sandbox.addresses import Addresses
 from baseload.sandbox.runpod.gate import Call, Fault
-from baseload.sandbox.runpod.serving import Addresses, Sandbox, serve
+from baseload.sandbox.runpod.serving import Sandbox, serve
 from baseload.sandbox.runpod.switches import REHEARSAL_RATE_LIMIT, VENDOR_RATE_LIMIT, Switches
 
 __all__ = ["REHEARSAL_RATE_LIMIT", "VENDOR_RATE_LIMIT", "Addresses", "Call", "Fault", "Sandbox", "Switches", "serve"]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import queue
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ import uvicorn
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from baseload.sandbox.addresses import HOST, Addresses
 from baseload.sandbox.clock import Clock, RealClock
 from baseload.sandbox.runpod.gate import CONTROL, JOBS, Call, Fault, Faults, Gate, RateLimits
 from baseload.sandbox.runpod.processes import Processes
@@ -30,25 +31,8 @@ from baseload.sandbox.runpod.state import Cloud
 from baseload.sandbox.runpod.switches import Switches
 
 T = TypeVar("T")
-HOST = "127.0.0.1"
 CALLS_KEPT = 10_000
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where a sandbox answers; both end in `/v2`, as `RUNPOD_BASE_URL` and `RUNPOD_ENDPOINT_BASE_URL` do."""
-
-    base_url: str
-    endpoint_base_url: str
-
-    @classmethod
-    def on(cls, control_port: int, jobs_port: int) -> Addresses:
-        """On these ports of loopback."""
-        return cls(f"http://{HOST}:{control_port}/v2", f"http://{HOST}:{jobs_port}/v2")
-
-    def to_json(self) -> dict[str, dict[str, str]]:
-        """What `deploy sandbox start --json` prints."""
-        return {"runpod": {"base_url": self.base_url, "endpoint_base_url": self.endpoint_base_url}}
+SCHEMA = "baseload.sandbox.runpod/1"
 
 
 class Sandbox:
@@ -59,8 +43,8 @@ class Sandbox:
         self.addresses = Addresses.on(*ports)
         self.faults = Faults()
         self.identity: dict[str, Any] = {"sandbox": "runpod", "pid": os.getpid(), **self.addresses.to_json()}
-        self.stopped = threading.Event()
-        """Set once somebody asked for the end by the admin route."""
+        # The only queue whose put may be called from a signal handler.
+        self._stop_wishes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._cloud, self._file = cloud, file
         self._calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self._loop = asyncio.new_event_loop()
@@ -80,6 +64,14 @@ class Sandbox:
     def calls(self) -> list[Call]:
         """All calls so far but those to the admin routes: plane, method, path, status (0: no answer)."""
         return self._do(lambda: list(self._calls))
+
+    def ask_to_stop(self) -> None:
+        """Let `wait` return; may be called from a signal handler."""
+        self._stop_wishes.put(None)
+
+    def wait(self) -> None:
+        """Until somebody asks for the end, by `ask_to_stop` or the admin route, or the sandbox failed."""
+        self._stop_wishes.get()
 
     def endpoints(self) -> list[dict[str, Any]]:
         """All endpoints as the control plane shows them, without being a call."""
@@ -155,7 +147,7 @@ class Sandbox:
             wait=self._wait,
             advance=self._advance,
             closing=lambda: self._closing,
-            shut_down=self.stopped.set,
+            shut_down=self.ask_to_stop,
             identity=lambda: self.identity,
         )
         limits = RateLimits(self._cloud.clock)
@@ -243,7 +235,7 @@ class Sandbox:
     def _keep(self) -> None:
         if self._file is None:
             return
-        document = self._cloud.to_json()
+        document = {"schema": SCHEMA, **self._cloud.to_json()}
         comparable = json.dumps(document | {"now": None}, indent=1)
         if comparable == self._kept:
             return
@@ -325,7 +317,7 @@ def serve(
 
     def failed(error: BaseException) -> None:
         problems.append(error)
-        sandbox.stopped.set()
+        sandbox.ask_to_stop()
         ready.set()
 
     thread = threading.Thread(target=sandbox.serve, args=(listeners, ready.set, failed), name="sandbox", daemon=True)
@@ -367,7 +359,7 @@ def _listener(port: int) -> socket.socket:
 
 def _document(file: Path) -> dict[str, Any]:
     document = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(document, dict) or not {"now", "switches", "endpoints", "runs"} <= document.keys():
-        msg = f"{file} holds no sandbox"
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        msg = f"it is no {SCHEMA}"
         raise ValueError(msg)
     return document
