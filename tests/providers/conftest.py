@@ -279,6 +279,7 @@ class Driver:
     """The calls an engine makes, with Python values; remembers every struct that was returned."""
 
     def __init__(self, address: str) -> None:
+        self.address = address
         self.channel = grpc.insecure_channel(address)
         self.stub = provider_pb2_grpc.ResourceProviderStub(self.channel)
         self.returned: list[Any] = []
