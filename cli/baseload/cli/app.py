@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from baseload.cli.commands import sandbox
-from baseload.cli.commands.completion import completion
+from baseload.cli.commands.completion import VARIABLE, completion
 from baseload.cli.commands.doctor import doctor
 from baseload.cli.commands.down import down
 from baseload.cli.commands.engine import engine, install
@@ -23,6 +25,8 @@ app = typer.Typer(
     name="deploy",
     help="Serve models on GPUs, and know the monthly bill before anything is created.",
     epilog="Start with `deploy init` and `deploy plan`. Nothing is created, and no key is needed, before `deploy up`.",
+    # Typer's own options for completion make it convert values, with pydantic; `deploy completion` does without.
+    add_completion=VARIABLE in os.environ,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},

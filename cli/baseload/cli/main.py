@@ -35,7 +35,7 @@ MACHINE = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `deploy` with `argv` (default: the process's own) and answer its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _treat_sigterm_as_interrupt()
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`deploy plan | head`): nobody is left to tell. Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.ERROR
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return code
 
 
@@ -109,8 +111,5 @@ def _bug(error: Exception) -> BaseloadError:
     )
 
 
-def _treat_sigterm_as_interrupt() -> None:
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -6,7 +6,7 @@ A command is a function of an `Invocation` and its own parameters; it answers an
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,28 +85,36 @@ Command = Callable[..., ExitCode | None]
 class _Option(TyperOption):
     """An option that is not given costs nothing: Typer imports pydantic (70 ms) to convert even None."""
 
-    def process_value(self, ctx: typer.Context, value: Any) -> Any:
-        if value is None and self.callback is None:
-            return None
-        return super().process_value(ctx, value)
+    def process_value(self, ctx: Any, value: Any) -> Any:
+        return super().process_value(ctx, value) if value is not None or self.required else None
 
 
-def _lighten(parameters: Sequence[Any]) -> None:
-    for parameter in parameters:
-        if type(parameter) is TyperOption:  # Typer has no way to name another class for options
-            parameter.__class__ = _Option
+class _Light:
+    """Commands with such options; Typer has no way to name another class for them."""
 
+    params: list[Any]
 
-class _Command(TyperCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _lighten(self.params)
+        for item in self.params:
+            _lighten(item)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _lighten(super().get_help_option(ctx))  # type: ignore[misc]
 
 
-class _Group(TyperGroup):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _lighten(self.params)
+class _Command(_Light, TyperCommand):
+    pass
+
+
+class _Group(_Light, TyperGroup):
+    pass
+
+
+def _lighten(item: Any) -> Any:
+    if type(item) is TyperOption:
+        item.__class__ = _Option
+    return item
 
 
 def command(app: typer.Typer, function: Command, *examples: str) -> None:

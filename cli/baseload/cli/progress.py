@@ -70,7 +70,8 @@ class Lines:
                 return None
 
     def _elapsed(self, urn: str) -> str:
-        return seconds(self._clock() - self._started.get(urn, self._clock()))
+        now = self._clock()
+        return seconds(now - self._started.get(urn, now))
 
 
 @dataclass

@@ -6,6 +6,7 @@ Reads Pulumi.yaml for three facts only; whether the file is right in all else is
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,40 @@ def choose_stack(project: Project, options: Options) -> str:
                 f"the project {project.name} has several stacks: {names}",
                 hint="name one with --stack, or in PULUMI_STACK",
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What can be told of a stack without an engine."""
+
+    exists: bool | None
+    """None where only an engine can tell."""
+    secrets: Mapping[str, str]
+    """Ciphertexts of the configuration, by key without the project's name."""
+
+
+def look_up(project: Project, name: str) -> Known:
+    """Read the stack's files. Raises `UsageError` for files that are wrong."""
+    from baseload.engine.project import Project as EngineProject
+
+    try:
+        settings = EngineProject.load(project.root, name)
+    except UsageError as error:
+        if {item.code for item in error.diagnostics} <= {"engine/unsupported", "engine/no-backend"}:
+            return Known(exists=None, secrets={})
+        raise
+    prefix = f"{settings.name}:"
+    secrets = {key.removeprefix(prefix): item.text for key, item in settings.raw_config.items() if item.secret}
+    return Known(exists=_exists(settings.backend_url, settings.name, name), secrets=secrets)
+
+
+def _exists(url: str, project: str, stack: str) -> bool:
+    if not Path(url.removeprefix("file://")).joinpath(".pulumi").is_dir():
+        return False  # the first plan of a project need not import the backend
+
+    from baseload.engine.backend import FileBackend
+
+    return FileBackend(url).exists(project, stack)
 
 
 def read_specs(project: Project) -> tuple[tuple[ModelSpec, ...], tuple[Diagnostic, ...]]:

@@ -40,8 +40,6 @@ def contents(name: str, environment: str | None) -> dict[str, str]:
     Plain `pulumi up` starts the program and the provider with the interpreter of that environment, so that none needs
     to be activated; None takes `python3` from PATH.
     """
-    from baseload.planner.spec import schema
-
     folder = files("baseload.cli") / "template"
     texts = {path: (folder / template).read_text(encoding="utf-8") for path, template in TEMPLATES.items()}
     for path in _RENDERED:
@@ -52,8 +50,13 @@ def contents(name: str, environment: str | None) -> dict[str, str]:
             "plugin_runtime": _options(environment, up),
         }
         texts[path] = Template(texts[path]).substitute(values)
-    texts[SCHEMA] = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    texts[SCHEMA] = schema_text()
     return texts
+
+
+def schema_text() -> str:
+    """The JSON Schema of model specs as its file has it, comments on every key and all."""
+    return (files("baseload.planner.spec") / "model-spec.schema.json").read_text(encoding="utf-8")
 
 
 def project_name(folder: Path) -> str:

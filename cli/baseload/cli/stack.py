@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from baseload.cli.cloud import Cloud, choose_cloud, refuse_other_cloud
 from baseload.cli.options import Invocation
 from baseload.cli.project import Project
 from baseload.engine.interface import Engine, ResourceView, StackRef
-from baseload.planner.errors import NoSuchStack, UsageError
+from baseload.planner.errors import NoSuchStack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,37 +56,3 @@ def open_stack(run: Invocation, project: Project, name: str) -> Stack:
     stack = Stack(project=project, name=name, engine=engine, cloud=cloud, ref=ref)
     refuse_other_cloud(stack.resources, cloud)
     return stack
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """What can be told of a stack without an engine."""
-
-    exists: bool | None
-    """None where only an engine can tell."""
-    secrets: Mapping[str, str]
-    """Ciphertexts of the configuration, by key without the project's name."""
-
-
-def look_up(project: Project, name: str) -> Known:
-    """Read the stack's files. Raises `UsageError` for files that are wrong."""
-    from baseload.engine.project import Project as EngineProject
-
-    try:
-        settings = EngineProject.load(project.root, name)
-    except UsageError as error:
-        if {item.code for item in error.diagnostics} <= {"engine/unsupported", "engine/no-backend"}:
-            return Known(exists=None, secrets={})
-        raise
-    prefix = f"{settings.name}:"
-    secrets = {key.removeprefix(prefix): item.text for key, item in settings.raw_config.items() if item.secret}
-    return Known(exists=_exists(settings.backend_url, settings.name, name), secrets=secrets)
-
-
-def _exists(url: str, project: str, stack: str) -> bool:
-    if not Path(url.removeprefix("file://")).joinpath(".pulumi").is_dir():
-        return False  # the first plan of a project need not import the backend
-
-    from baseload.engine.backend import FileBackend
-
-    return FileBackend(url).exists(project, stack)

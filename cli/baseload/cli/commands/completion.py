@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import sys
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from baseload.cli.options import Invocation
+
+VARIABLE = "_DEPLOY_COMPLETE"
+"""Set by the scripts when they ask for completions."""
 
 
 class Shell(StrEnum):
@@ -22,9 +24,6 @@ class Shell(StrEnum):
 
 def completion(run: Invocation, shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
     """Print the completion script for a shell."""
-    from baseload.cli.app import app
+    from typer._completion_shared import get_completion_script  # the public option only prints it for one shell
 
-    # Typer hands its scripts out through this variable only, and then ends the process.
-    os.environ["_DEPLOY_COMPLETE"] = f"source_{shell}"
-    with contextlib.suppress(SystemExit):
-        app(prog_name="deploy")
+    sys.stdout.write(get_completion_script(prog_name="deploy", complete_var=VARIABLE, shell=str(shell)) + "\n")

@@ -29,8 +29,7 @@ def plan(
     import json
 
     from baseload.cli.planning import Sources, plan_of
-    from baseload.cli.project import choose_stack, locate, read_specs
-    from baseload.cli.stack import look_up
+    from baseload.cli.project import choose_stack, locate, look_up, read_specs
     from baseload.cli.views import plan as view
 
     project = locate(run.folder)

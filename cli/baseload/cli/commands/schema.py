@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from baseload.cli.options import Invocation
 
 
 def schema(run: Invocation) -> None:
     """Print the JSON Schema of model specs, for editors and other tools."""
-    from baseload.cli.terminal import print_document
-    from baseload.planner.spec import schema as spec_schema
+    from baseload.cli.scaffold import schema_text
 
-    print_document(spec_schema())
+    sys.stdout.write(schema_text())

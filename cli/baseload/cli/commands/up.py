@@ -29,8 +29,8 @@ def up(
     from baseload.cli.planning import Sources, plan_of, refuse_breach, refuse_moved
     from baseload.cli.preview import preview_of
     from baseload.cli.progress import progress
-    from baseload.cli.project import choose_stack, locate, read_specs
-    from baseload.cli.stack import look_up, open_stack
+    from baseload.cli.project import choose_stack, locate, look_up, read_specs
+    from baseload.cli.stack import open_stack
     from baseload.cli.views import plan as plan_view
     from baseload.cli.views import up as view
     from baseload.components import build

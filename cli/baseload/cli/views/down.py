@@ -27,7 +27,7 @@ class Doomed:
         if not shown:
             return f"The stack {self.stack} has no resources."
         rows = [["-", label(item.urn), _at(item)] for item in shown]
-        return "\n".join([page.bold(f"Deleted will be, from the stack {self.stack} on {self.cloud}:"), *columns(rows)])
+        return "\n".join([page.bold(f"To be deleted from the stack {self.stack} on {self.cloud}:"), *columns(rows)])
 
 
 @dataclass(frozen=True, kw_only=True)

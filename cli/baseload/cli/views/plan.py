@@ -8,7 +8,7 @@ from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.resources import SIGNS, label
-from baseload.cli.views.text import UNKNOWN, columns, plural, usd, wrapped
+from baseload.cli.views.text import UNKNOWN, columns, plural, usd, visible_width, wrapped
 from baseload.engine.interface import Op
 from baseload.planner.cost import Spread
 from baseload.planner.plan import Change, FieldChange, ModelPlan, Plan, Verdict
@@ -29,7 +29,7 @@ def human(value: Plan, page: Page) -> str:
         lines += ["", *_model(model, page)]
     if len(value.models) > 1:
         lines += ["", *_total(value, page)]
-    lines += ["", page.dim(_prices(value))]
+    lines += ["", *map(page.dim, wrapped(_prices(value), page.width))]
     if value.changes is not None:
         lines += ["", *_changes(value.changes, page)]
     return "\n".join(lines)
@@ -77,8 +77,8 @@ def _total(plan: Plan, page: Page) -> list[str]:
 
 def _limit(name: str, value: Decimal, actual: Decimal | None, verdict: Verdict, page: Page) -> str:
     paint = {Verdict.OK: page.good, Verdict.BREACHED: page.bad, Verdict.UNKNOWN: page.warning}[verdict]
-    figure = "the figure is unknown" if actual is None else f"{usd(actual)}"
-    return f"  limit {usd(value)} {LIMITS.get(name, name)}: {paint(str(verdict))}, {figure}"
+    figure = "" if actual is None else f", {usd(actual)}"
+    return f"  limit {usd(value)} {LIMITS.get(name, name)}: {paint(str(verdict))}{figure}"
 
 
 def _prices(plan: Plan) -> str:
@@ -95,7 +95,7 @@ def _changes(changes: tuple[Change, ...], page: Page) -> list[str]:
             f"  {SIGNS.get(Op(change.op), ' ')} {change.op} {page.bold(label(change.urn))}{_effect(change, page)}"
         )
         if change.op in (Op.UPDATE, Op.REPLACE):
-            lines += columns([_field(item, page) for item in change.fields], indent=6)
+            lines += _fields(change.fields, page)
     return [*lines, "", summary(changes)]
 
 
@@ -122,13 +122,21 @@ def _releases(change: Change) -> bool:
     return any(item.release for item in change.fields)
 
 
+def _fields(fields: tuple[FieldChange, ...], page: Page) -> list[str]:
+    rows = [_field(item, page) for item in fields]
+    lines = columns(rows, indent=6)
+    if max(map(visible_width, lines), default=0) <= page.width:
+        return lines
+    return [line for row in rows for line in wrapped(" ".join(filter(None, row)), page.width, indent=6, hanging=2)]
+
+
 def _field(item: FieldChange, page: Page) -> list[str]:
     mark = page.bad("replaces") if item.replaces else page.warning("new release") if item.release else ""
     return [item.path, _shown(item.old), "→", _shown(item.new), mark]
 
 
 def _shown(value: Any) -> str:
-    if value is None:
+    if value is None or value == []:
         return "none"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -58,9 +58,9 @@ def human(value: Status, page: Page) -> str:
     lines = [page.bold(f"Stack {value.stack} on {value.cloud}")]
     for item in value.models:
         lines += ["", *_model(item, page)]
-    remedies = dict.fromkeys(REMEDIES[item.condition] for item in value.models if item.condition in REMEDIES)
+    remedies = [REMEDIES[item.condition] for item in value.models if item.condition in REMEDIES]
     if remedies:
-        lines += ["", f"Next: {' or '.join(remedies)}"]
+        lines += ["", f"Next: {max(remedies, key=len)}"]  # the one with --refresh does the other's work too
     return "\n".join(lines)
 
 

@@ -63,10 +63,11 @@ def wrapped(text: str, width: int, *, indent: int = 0, hanging: int = 0) -> list
     )
 
 
-def _width(cell: str) -> int:
+def visible_width(cell: str) -> int:
+    """Columns a text takes; colours take none."""
     return len(_STYLE.sub("", cell))
 
 
 def _pad(cell: str, width: int, side: str) -> str:
-    space = " " * (width - _width(cell))
+    space = " " * (width - visible_width(cell))
     return space + cell if side == ">" else cell + space

@@ -1,0 +1,3 @@
+from baseload.providers.runpod.plugin import main
+
+main()
