@@ -492,6 +492,15 @@ def test_folder_that_cannot_be_written() -> None:
     assert code(error) == "engine/not-writable"
 
 
+def test_place_that_cannot_be() -> None:
+    backend = FileBackend(f"file:///{'x' * 300}")
+    attempts = (backend.exists, lambda *place: backend.load(*place, None), backend.break_locks, backend.remove)
+    for attempt in (*attempts, lambda project, _: backend.stacks(project)):
+        with pytest.raises(BaseloadError, match="File name too long") as error:
+            attempt("shop", "dev")
+        assert code(error) == "engine/file"
+
+
 LIMITED = """
 import resource, signal, sys
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -29,7 +29,7 @@ from urllib.parse import unquote
 
 import yaml
 
-from baseload.engine.project import NAME, file_error, sync_folder, unsupported, write_atomically
+from baseload.engine.project import NAME, reporting, sync_folder, unsupported, write_atomically
 from baseload.engine.secrets import Crypter
 from baseload.engine.state import (
     FEATURES,
@@ -107,7 +107,8 @@ class FileBackend:
         """The names of a project's stacks, sorted."""
         self._check_layout()
         folder = self.folder / "stacks" / project
-        names = [file.stem for file in folder.glob("*.json")] if folder.is_dir() else []
+        with reporting(folder, "list the stacks"):
+            names = [file.stem for file in folder.glob("*.json")] if folder.is_dir() else []
         return sorted(name for name in names if NAME.fullmatch(name))
 
     def load(self, project: str, stack: str, open_salt: Callable[[str], Crypter] | None) -> Loaded | None:
@@ -120,10 +121,8 @@ class FileBackend:
         if not self._present(project, stack):
             return None
         file = self.file(project, stack)
-        try:
+        with reporting(file, "read the state"):
             content = file.read_bytes()
-        except OSError as error:
-            raise file_error(error, file, "read the state") from error
         try:
             return _read(content, file, open_salt)
         except RecursionError:
@@ -142,10 +141,10 @@ class FileBackend:
         if not self._present(project, stack):
             return None
         file = self.file(project, stack)
+        with reporting(file, "read the state"):
+            content = file.read_bytes()
         try:
-            latest = json.loads(file.read_bytes())["checkpoint"].get("latest") or {}
-        except OSError as error:
-            raise file_error(error, file, "read the state") from error
+            latest = json.loads(content)["checkpoint"].get("latest") or {}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._with_remedy(_damaged("not a whole checkpoint"), file) from error
         if not isinstance(latest, dict):
@@ -157,10 +156,8 @@ class FileBackend:
         lock.
         """
         file = self.file(project, stack)
-        try:
+        with reporting(file, "read the state"):
             document = json.loads(file.read_bytes())
-        except OSError as error:
-            raise file_error(error, file, "read the state") from error
         latest = document["checkpoint"]["latest"]
         latest["pending_operations"] = [
             item
@@ -177,7 +174,7 @@ class FileBackend:
     def remove(self, project: str, stack: str) -> None:
         """Forget a stack as `pulumi stack rm` does: the checkpoint becomes its `.bak`, the history goes."""
         file = self.file(project, stack)
-        try:
+        with reporting(file, "remove the stack"):
             if file.exists():
                 file.replace(_backup(file))
                 sync_folder(file.parent)
@@ -186,8 +183,6 @@ class FileBackend:
             history = self.folder / "history" / project / stack
             if history.is_dir():
                 shutil.rmtree(history)
-        except OSError as error:
-            raise file_error(error, file, "remove the stack") from error
 
     @contextlib.contextmanager
     def lock(self, project: str, stack: str, on_notice: Notice) -> Iterator[None]:
@@ -200,14 +195,12 @@ class FileBackend:
         file = folder / f"{uuid.uuid4()}.json"
         _held.add(file)
         try:
-            try:
+            with reporting(file, "lock the stack"):
                 self._ensure_layout()
                 self._clear_dead(project, stack, on_notice)
                 self._refuse_locked(project, stack)
                 folder.mkdir(parents=True, exist_ok=True)
                 _write_lock(file, self._clock())
-            except OSError as error:
-                raise file_error(error, file, "lock the stack") from error
             self._refuse_locked(project, stack, but=file)
             yield
         finally:
@@ -220,20 +213,19 @@ class FileBackend:
     def locks(self, project: str, stack: str) -> list[Lock]:
         """The locks on a stack, whoever holds them."""
         folder = self._lock_folder(project, stack)
-        if not folder.is_dir():
-            return []
-        files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".attrs")
+        with reporting(folder, "read the locks"):
+            if not folder.is_dir():
+                return []
+            files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".attrs")
         return [lock for lock in map(_read_lock, files) if lock]
 
     def break_locks(self, project: str, stack: str) -> list[Lock]:
         """Remove all locks of a stack, as `pulumi cancel` does; the caller knows that nobody works on it."""
         broken = self.locks(project, stack)
         for lock in broken:
-            try:
+            with reporting(lock.file, "remove the lock"):
                 lock.file.unlink(missing_ok=True)
                 _sidecar(lock.file).unlink(missing_ok=True)
-            except OSError as error:
-                raise file_error(error, lock.file, "remove the lock") from error
         return broken
 
     def _lock_folder(self, project: str, stack: str) -> Path:
@@ -261,20 +253,21 @@ class FileBackend:
 
     def _present(self, project: str, stack: str) -> bool:
         file = self.file(project, stack)
-        for suffix in (".gz", ".zst"):
-            packed = file.with_name(file.name + suffix)
-            if packed.exists():
-                raise unsupported(
-                    f"compressed checkpoints ({suffix}; unpack it, or unset PULUMI_DIY_BACKEND_GZIP)", packed
-                )
-        return file.exists()
+        with reporting(file, "read the state"):
+            for suffix in (".gz", ".zst"):
+                packed = file.with_name(file.name + suffix)
+                if packed.exists():
+                    raise unsupported(
+                        f"compressed checkpoints ({suffix}; unpack it, or unset PULUMI_DIY_BACKEND_GZIP)", packed
+                    )
+            return file.exists()
 
     def _check_layout(self) -> None:
         meta = self.folder / "meta.yaml"
+        with reporting(meta, "read the backend"):
+            content = meta.read_bytes() if meta.exists() else b""
         try:
-            version = (yaml.safe_load(meta.read_bytes()) or {}).get("version") if meta.exists() else None
-        except OSError as error:
-            raise file_error(error, meta, "read the backend") from error
+            version = (yaml.safe_load(content) or {}).get("version")
         except (yaml.YAMLError, AttributeError):
             version = "unreadable"
         if version is None and any(self.folder.glob("stacks/*.json")):
@@ -573,12 +566,10 @@ def _save(file: Path, content: bytes) -> None:
         if file.exists():
             _link(file, _backup(file))
 
-    try:
+    with reporting(file, "write the state"):
         write_atomically(file, content, keep_previous)
         for stale in (_sidecar(file), _sidecar(_backup(file))):
             stale.unlink(missing_ok=True)
-    except OSError as error:
-        raise file_error(error, file, "write the state") from error
 
 
 def _link(file: Path, backup: Path) -> None:

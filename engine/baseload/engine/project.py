@@ -13,7 +13,8 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def file_error(error: OSError, file: Path, doing: str) -> BaseloadError:
         errno.EPERM: ("engine/not-writable", "give your user the right to read and write there"),
     }.get(error.errno or 0, ("engine/file", "mend the cause and run the command again"))
     return BaseloadError.of(code, f"cannot {doing}: {error.strerror or error}", where=Location(file), hint=hint)
+
+
+@contextmanager
+def reporting(file: Path, doing: str) -> Iterator[None]:
+    """What the operating system refuses inside becomes the error that `file_error` makes."""
+    try:
+        yield
+    except OSError as error:
+        raise file_error(error, file, doing) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,14 +217,12 @@ class Project:
         Raises `BaseloadError` where the file cannot be written, `UsageError` where its form leaves no place for a key.
         """
         file = self.stack_file
-        try:
+        with reporting(file, "write the encryption salt"):
             text = file.read_bytes().decode() if file.exists() else ""
             changed = _with_salt(text, salt)
             if not _says(changed, {**_parse(text, file), "encryptionsalt": salt}, file):
                 raise _bad(file, f"found no place for a key; add this one yourself: encryptionsalt: {salt}")
             write_atomically(file, changed.encode())
-        except OSError as error:
-            raise file_error(error, file, "write the encryption salt") from error
         return replace(self, salt=salt)
 
 
