@@ -458,8 +458,8 @@ def _assumptions(pool: Pool) -> tuple[Assumption, ...]:
     return (
         Assumption(
             name="error_of_the_method",
-            value=f"below {15 if herding or short else 6} % in 19 of 20 cases",
+            value=f"below {25 if herding or short else 6} % in 19 of 20 cases",
             source="against simulation, docs/cost-model.md",
-            errs="single cases up to half too high or a sixth too low",
+            errs="single cases up to half too high or a quarter too low",
         ),
     )
