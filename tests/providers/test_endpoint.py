@@ -307,6 +307,15 @@ def test_a_forced_update_without_a_change_mends_what_differs(driver, runpod, wan
     assert runpod.made("PATCH")[-1].body == {"workers": {"min": 1, "max": 3, "idleTimeout": 5}}
 
 
+def test_an_update_of_a_vanished_endpoint_says_so(driver, runpod, wanted):
+    old = driver.checked(wanted)
+    id_, state = driver.create(old)
+    runpod.endpoints.clear()
+    for change in ({"timeout": 1}, {"env": {}}):
+        error = refused(driver.update, id_, state, old, driver.checked({**wanted, **change}))
+        assert f"Endpoint {id_} no longer exists at RunPod [runpod/vanished]" in error.details()
+
+
 # -- read ------------------------------------------------------------------------------------------------------------
 
 

@@ -321,7 +321,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """What differs, path by path, and whether it replaces."""
         resource = self.resource(request)
         resource.seen(self.operation(request, context), request.id)
-        old = wire.load(request.old_inputs if request.HasField("old_inputs") else request.olds)
+        old = _old_inputs(resource, request)
         new = _unchanged(wire.load(request.news), old, request.ignoreChanges)
         return _diff_response(
             [(path, kind, wire.top(path) in resource.replaces) for path, kind in _differences(resource, old, new)]
@@ -345,7 +345,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Request, context: grpc.ServicerContext) -> pb.UpdateResponse:
         """Change the resource, or preview its outputs."""
         resource, state = self.resource(request), wire.load(request.olds)
-        old = wire.load(request.old_inputs) if request.HasField("old_inputs") else state
+        old = _old_inputs(resource, request)
         marked = _unchanged(wire.load(request.news), old, request.ignoreChanges)
         inputs = wire.plain(marked)
         operation = self.operation(request, context)
@@ -422,6 +422,14 @@ def _outputs(resource: Resource, properties: Properties, *like: Properties) -> A
             if name in marked and any(isinstance(other.get(source), wire.Secret) for source in sources):
                 marked[name] = wire.mark(marked[name], wire.Secret(None))
     return wire.dump_struct(marked)
+
+
+def _old_inputs(resource: Resource, request: Request) -> dict[str, Any]:
+    """The old inputs. An engine may send only the old state, which holds them too."""
+    if request.HasField("old_inputs"):
+        loaded: dict[str, Any] = wire.load(request.old_inputs)
+        return loaded
+    return {name: value for name, value in wire.load(request.olds).items() if name in resource.inputs.fields}
 
 
 def _unchanged(new: Any, old: Any, paths: Iterable[str]) -> Any:

@@ -42,6 +42,9 @@ DEFAULT_IDLE_TIMEOUT_S: Final = 5
 NEWBORN_S: Final = 60.0
 """How long a new endpoint may be unknown to some routes (health answered 404 and 500, seen by runpod/flash)."""
 
+NEED_LIVE: Final = frozenset({"env", "name"})
+"""Fields whose new value takes something over from the endpoint: injected variables and the marker."""
+
 POLL_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses between looks at the workers; the last one repeats."""
 
@@ -243,8 +246,10 @@ class Endpoint(Resource):
         client = self._client()
         _same_cloud(client, state)
         own = state.get("marker") or marker(inputs["owner"], operation.urn)
-        live = _existing(operation, client, id_)
-        changes = _changed(old_inputs, inputs) or _changed(_inputs(live, inputs, own), inputs) - ignored
+        changes, live = _changed(old_inputs, inputs), {"id": id_}
+        if not changes or changes & NEED_LIVE:
+            live = _existing(operation, client, id_)
+            changes = changes or _changed(_inputs(live, inputs, own), inputs) - ignored
         if changes:
             operation.status(f"changing {', '.join(sorted(changes))}")
             live = self._patch(operation, client, live, inputs, changes, own)
@@ -306,7 +311,10 @@ class Endpoint(Resource):
         def landed(now: Document) -> bool:
             return not _changed(_inputs(now, inputs, own_mark), inputs) & changes
 
-        return client.update(operation, live["id"], body, landed)
+        try:
+            return client.update(operation, live["id"], body, landed)
+        except errors.NotFound as error:
+            raise _vanished(live["id"]) from error
 
     def _outputs(
         self, client: Client, live: Document, inputs: Properties, own_mark: str, version: int | None = None
@@ -441,9 +449,13 @@ def _existing(operation: Operation, client: Client, id_: str) -> Document:
     try:
         return client.get(operation, id_)
     except errors.NotFound as error:
-        text = f"Endpoint {id_} no longer exists at RunPod"
-        hint = "Refresh the stack, so that it is made anew: `deploy up --refresh`."
-        raise errors.make(errors.NotFound, "runpod/vanished", text, status=404, hint=hint) from error
+        raise _vanished(id_) from error
+
+
+def _vanished(id_: str) -> errors.ApiError:
+    hint = "Refresh the stack, so that it is made anew: `deploy up --refresh`."
+    text = f"Endpoint {id_} no longer exists at RunPod"
+    return errors.make(errors.NotFound, "runpod/vanished", text, status=404, hint=hint)
 
 
 def _check_gpu(gpu: Any) -> Iterable[Failure]:
@@ -583,7 +595,7 @@ def _plain_name(live: Document, own_mark: str) -> str:
 
 def _without_fb(live: Document) -> str:
     """The name without the suffix that older APIs added for FlashBoot (runpodctl#270)."""
-    return re.sub(r"\s?-fb$", "", str(live["name"]))
+    return re.sub(r"\s?-fb$", "", str(live.get("name", "")))
 
 
 def _mark_of(live: Document, own_mark: str) -> str:
