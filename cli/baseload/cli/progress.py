@@ -56,6 +56,7 @@ class Lines:
         match event:
             case StepStarted(op=op, urn=urn, type=kind) if _shown(op, kind):
                 self._started.setdefault(urn, self._clock())
+                self._said[urn] = DOING[op]
                 return f"{label(urn)}: {DOING[op]}"
             case StepDone(op=op, urn=urn, type=kind) if _shown(op, kind):
                 return f"{label(urn)}: {self._page.good(DONE[op])} after {self._elapsed(urn)}"

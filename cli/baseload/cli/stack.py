@@ -8,9 +8,9 @@ from functools import cached_property
 
 from baseload.cli.cloud import Cloud, choose_cloud, refuse_other_cloud
 from baseload.cli.options import Invocation
-from baseload.cli.project import Project
+from baseload.cli.project import Project, look_up
 from baseload.engine.interface import Engine, ResourceView, StackRef
-from baseload.planner.errors import NoSuchStack
+from baseload.planner.errors import NoSuchStack, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,20 @@ def open_stack(run: Invocation, project: Project, name: str) -> Stack:
     from baseload.engine.choose import choose
 
     cloud = choose_cloud(run.options, project.root)
-    engine = choose(run.options.engine, sandbox=cloud.is_sandbox, ask=run.terminal.ask)
     ref = StackRef(root=project.root, project=project.name, stack=name, environment=cloud.environment)
+    try:
+        engine = choose(run.options.engine, sandbox=cloud.is_sandbox, ask=run.terminal.ask)
+    except UsageError:
+        # Without a CLI, a forgotten --sandbox is the likelier mistake, and the state tells.
+        _look_for_other_cloud(project, name, ref, cloud)
+        raise
     stack = Stack(project=project, name=name, engine=engine, cloud=cloud, ref=ref)
     refuse_other_cloud(stack.resources, cloud)
     return stack
+
+
+def _look_for_other_cloud(project: Project, name: str, ref: StackRef, cloud: Cloud) -> None:
+    if look_up(project, name).exists:
+        from baseload.engine.embedded import EmbeddedEngine
+
+        refuse_other_cloud(EmbeddedEngine().resources(ref), cloud)

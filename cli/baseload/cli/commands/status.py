@@ -39,7 +39,7 @@ def status(
     wanted = {spec.name: spec for spec in specs}
     client = Client.from_environment(stack.cloud.variables)
     models = [_model(client, item, made.get(item), wanted.get(item)) for item in dict.fromkeys([*wanted, *made])]
-    found = view.Status(stack=name, cloud=stack.cloud.base_url, models=models)
+    found = view.Status(stack=name, cloud=stack.cloud.base_url, models=models, sandbox=stack.cloud.is_sandbox)
     run.terminal.show(view, found)
     return ExitCode.CHANGES_FOUND if expect_no_changes and not found.is_as_wanted else ExitCode.OK
 

@@ -52,7 +52,9 @@ def up(
         run.terminal.confirm(f"Apply this to the stack {name}?", command="deploy up")
     with progress(run.terminal) as on_event:
         outcome = stack.engine.up(stack.ref, lambda: build(specs), on_event, refresh=refresh)
-    run.terminal.show(view, view.Deployed(plan=fresh, outcome=outcome, resources=stack.engine.resources(stack.ref)))
+    made = stack.engine.resources(stack.ref)
+    sandbox = stack.cloud.is_sandbox
+    run.terminal.show(view, view.Deployed(plan=fresh, outcome=outcome, resources=made, sandbox=sandbox))
 
 
 def _read(file: Path) -> Plan:

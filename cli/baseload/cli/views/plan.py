@@ -9,7 +9,7 @@ from typing import Any
 from baseload.cli.terminal import Page
 from baseload.cli.views.resources import SIGNS, label
 from baseload.cli.views.text import UNKNOWN, columns, plural, usd, visible_width, wrapped
-from baseload.engine.interface import Op
+from baseload.engine.interface import SECRET, Op
 from baseload.planner.cost import Spread
 from baseload.planner.plan import Change, FieldChange, ModelPlan, Plan, Verdict
 
@@ -96,7 +96,7 @@ def _changes(changes: tuple[Change, ...], page: Page) -> list[str]:
         )
         if change.op in (Op.UPDATE, Op.REPLACE):
             lines += _fields(change.fields, page)
-    return [*lines, "", summary(changes)]
+    return [*lines, "", *wrapped(summary(changes), page.width)]
 
 
 def summary(changes: tuple[Change, ...]) -> str:
@@ -132,7 +132,8 @@ def _fields(fields: tuple[FieldChange, ...], page: Page) -> list[str]:
 
 def _field(item: FieldChange, page: Page) -> list[str]:
     mark = page.bad("replaces") if item.replaces else page.warning("new release") if item.release else ""
-    return [item.path, _shown(item.old), "→", _shown(item.new), mark]
+    new = "[another secret]" if item.old == item.new == SECRET else _shown(item.new)
+    return [item.path, _shown(item.old), "→", new, mark]
 
 
 def _shown(value: Any) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from baseload.sandbox.server import Running
-
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import columns
+from baseload.sandbox.addresses import Addresses
 
 
-def human(value: Running | None, page: Page) -> str:
+def human(value: Addresses | None, page: Page) -> str:
     """Its addresses."""
     if value is None:
         return "The sandbox is not running."
@@ -19,7 +18,6 @@ def human(value: Running | None, page: Page) -> str:
     return "\n".join([page.good("The sandbox is running."), *columns(rows, indent=2)])
 
 
-def document(value: Running | None) -> Mapping[str, Any]:
+def document(value: Addresses | None) -> Mapping[str, Any]:
     """`baseload.sandbox/1`; `runpod` is null where it does not run."""
-    addresses = value and {"base_url": value.base_url, "endpoint_base_url": value.endpoint_base_url}
-    return {"schema": "baseload.sandbox/1", "runpod": addresses}
+    return {"schema": "baseload.sandbox/1", **(value.to_json() if value else {"runpod": None})}

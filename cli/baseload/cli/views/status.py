@@ -46,6 +46,7 @@ class Status:
     stack: str
     cloud: str
     models: Sequence[ModelStatus]
+    sandbox: bool = False
 
     @property
     def is_as_wanted(self) -> bool:
@@ -60,7 +61,10 @@ def human(value: Status, page: Page) -> str:
         lines += ["", *_model(item, page)]
     remedies = [REMEDIES[item.condition] for item in value.models if item.condition in REMEDIES]
     if remedies:
-        lines += ["", f"Next: {max(remedies, key=len)}"]  # the one with --refresh does the other's work too
+        lines += [
+            "",
+            f"Next: {max(remedies, key=len)}{' --sandbox' if value.sandbox else ''}",
+        ]  # the one with --refresh does the other's work too
     return "\n".join(lines)
 
 

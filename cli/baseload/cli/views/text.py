@@ -40,7 +40,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 def columns(rows: Sequence[Sequence[str]], *, align: str = "", gap: int = 2, indent: int = 0) -> list[str]:
     """Rows as aligned lines. `align` holds `<` or `>` per column (default `<`); colours do not count as width."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)] if rows else []
+    widths = [max(map(visible_width, column)) for column in zip(*rows, strict=True)] if rows else []
     lines = []
     for row in rows:
         cells = [

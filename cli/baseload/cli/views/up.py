@@ -22,6 +22,7 @@ class Deployed:
     plan: Plan
     outcome: Outcome
     resources: Sequence[ResourceView]
+    sandbox: bool = False
 
     @property
     def endpoints(self) -> list[ResourceView]:
@@ -38,7 +39,8 @@ def human(value: Deployed, page: Page) -> str:
         lines.append(f"{page.bold(name)}  {item.outputs['url']}")
         lines.append(f"  {usd(prices.get(name))} a month expected")
     if value.endpoints:
-        lines += ["", f'Next: deploy invoke {label(value.endpoints[0].urn)} --prompt "..."']
+        sandbox = " --sandbox" if value.sandbox else ""
+        lines += ["", f'Next: deploy invoke {label(value.endpoints[0].urn)}{sandbox} --prompt "..."']
     return "\n".join(lines)
 
 
