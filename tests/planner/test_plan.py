@@ -265,9 +265,9 @@ def test_the_oldest_price_is_the_one_named() -> None:
         return PriceBook("aged", rows)
 
     specs = [spec(name=gpu.lower(), target=replace(FLEX, gpu=gpu)) for gpu in ("ADA_24", "HOPPER_141")]
-    made = plan(*specs, book=aged(100))
+    made = plan(*specs, book=aged(100), now=NOW + timedelta(days=60))  # 72 and 172 days
     (warning,) = [item for item in made.diagnostics if item.code == "prices/old"]
-    assert "runpod/serverless/HOPPER_141, was read 112 days ago (2026-05-12)" in warning.summary
+    assert "runpod/serverless/HOPPER_141, was read 172 days ago (2026-05-12)" in warning.summary
     assert made.to_json()["prices"]["oldest"] == "2026-05-12"
 
 
@@ -361,6 +361,12 @@ def test_what_moved_is_named(after: dict[str, Any], sentence: str) -> None:
     before, fresh = everything(), everything(**after)
     assert before.digest != fresh.digest
     assert sentence in moved(before, fresh)
+
+
+def test_only_what_moved_is_named() -> None:
+    other = Change(op="create", urn=f"{URN}-2")
+    before, fresh = everything(changes=(*CHANGES, other)), everything(changes=(*CHANGES, replace(other, op="update")))
+    assert moved(before, fresh) == [f"resource: {URN}-2: create → update"]
 
 
 def test_a_moved_spec_is_named_with_its_figures() -> None:

@@ -317,7 +317,7 @@ def _backlog_s(pool: Pool, started: float, last_start_s: float) -> float:
     if started >= 1.5 or batch <= 1:
         return left
     c, spread = pool.concurrency, min(pool.service_cv, 1.2)
-    return left * (1 + (_harmonic(min(batch, c)) - 1) * spread + max(batch - c, 0.0) / c)
+    return left * (1 + (_harmonic(min(batch, c)) - 1) * spread)
 
 
 def _harmonic(n: float) -> float:
