@@ -282,6 +282,7 @@ class Operation:
     raised: BaseException | None = None
     """What the listener raised; it outweighs what the CLI says."""
     parents: dict[str, str] = field(default_factory=dict)
+    _refreshing: bool = False
     crash: BaseException | None = None
     """What the program raised, or an `apply`, or a registration that was refused."""
 
@@ -291,6 +292,7 @@ class Operation:
         Raises what the listener raised, `CommandFailed` (then see `failed`, `errors` and `crash`) or `Interrupted`.
         """
         started = time.monotonic()
+        self._refreshing = verb.startswith("refresh")
         # An address where a program could be, also for `refresh` and `destroy`: without it the CLI starts a
         # language host, half a second for nothing.
         host = _Host(program or _nothing, self.stack.root)
@@ -361,8 +363,17 @@ class Operation:
         if step.type == STACK_TYPE and step.new:
             self.outputs = outputs
         if not _internal(step):
+            self._found(step)
             known = state.id if state and state.id != UNKNOWN_VALUE else ""
             self.on_event(StepDone(op=_op(step.op), urn=step.urn, type=step.type, id=known, outputs=outputs))
+
+    def _found(self, step: StepEventMetadata) -> None:
+        """In a refresh by itself, the difference that was found stands for the reading of the resource."""
+        reading = [s for s in self.steps if s.urn == step.urn and s.op is Op.REFRESH]
+        op = _op(step.op)
+        if reading and op in (Op.SAME, Op.UPDATE, Op.DELETE) and self._refreshing:
+            self.steps.remove(reading[0])
+            self.steps.append(StepStarted(op=op, urn=step.urn, type=step.type, fields=_fields(step)))
 
     def _failed(self, step: StepEventMetadata) -> None:
         self.failed[step.urn] = _op(step.op)
@@ -436,9 +447,12 @@ def _fields(step: StepEventMetadata) -> tuple[FieldChange, ...]:
     old_inputs, old_outputs, new = step.old.inputs or {}, step.old.outputs or {}, step.new.inputs or {}
     if not step.detailed_diff:
         keys = set(step.keys or ())
+        names = {*(step.diffs or ()), *keys}
+        if not names and _op(step.op) is Op.UPDATE:  # of a component, say: nobody was asked for a difference
+            names = {name for name in {*old_inputs, *new} if old_inputs.get(name) != new.get(name)}
         return tuple(
             FieldChange(path=name, old=mask(old_inputs.get(name)), new=mask(new.get(name)), replaces=name in keys)
-            for name in sorted({*(step.diffs or ()), *keys})
+            for name in sorted(names)
         )
     return tuple(
         FieldChange(

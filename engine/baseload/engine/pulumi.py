@@ -121,8 +121,8 @@ class PulumiEngine:
             with self._salted(stack, place) as config_file:
                 return self._operate(stack, "refresh --preview-only", on_event, None, variables, config_file)
         self._free(stack, place, on_event)
-        options = {"clear_pending_creates": True}
-        return self._update(stack, "refresh --yes --skip-preview", on_event, None, variables, options)
+        # Without --clear-pending-creates: what was interrupted stays known until an `up` has found it again.
+        return self._update(stack, "refresh --yes --skip-preview", on_event, None, variables, {})
 
     def destroy(
         self, stack: StackRef, on_event: OnEvent, *, parallel: int | None = None, remove: bool = False

@@ -1,0 +1,81 @@
+"""The same programs do the same on both engines: the same steps, calls, objects and state.
+
+What the real CLI does is recorded in `recorded/` (written anew with --update-goldens where there is a CLI), so the
+embedded engine is held to it also on machines without one.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from conformance_scenarios import CONTINUED, SCENARIOS
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_same_operations_same_state_same_objects(engine: str, name: str, bench: Any, recorded: Any) -> None:
+    recorded(name, engine, [bench.run(engine, stage) for stage in SCENARIOS[name]])
+
+
+OTHER = {"pulumi": "embedded", "embedded": "pulumi"}
+
+
+@pytest.fixture
+def other(engine: str) -> str:
+    import shutil
+
+    if not shutil.which("pulumi"):
+        pytest.skip("no Pulumi CLI on PATH: nobody else to go on with the stack")
+    return OTHER[engine]
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+def test_a_stack_is_continued_by_the_other_engine(engine: str, other: str, name: str, bench: Any) -> None:
+    stage = CONTINUED[name]
+    made = bench.run(engine, stage)
+    assert "error" not in made
+    for verb, who in (("preview", other), ("up", other), ("preview", engine), ("up", engine)):
+        record = bench.run(who, {**stage, "do": verb})
+        assert set(record["counts"]) == {"same"}, (who, verb, record["steps"])
+        assert record["state"] == made["state"]
+        assert record["cloud"] == made["cloud"]
+
+
+def _chain() -> dict[str, Any]:
+    return copy.deepcopy(CONTINUED["chain"])
+
+
+def test_after_a_kill_the_create_is_found_again(engine: str, bench: Any) -> None:
+    stage = _chain()
+    bench.kill(engine, {**stage, "faults": {"create b": ["hang"]}})
+    views = bench.engine(engine).resources(bench.stack)
+    assert [view.name for view in views if view.pending] == ["b"]
+    _found_again(bench, engine, stage)
+
+
+def test_after_a_kill_the_other_engine_goes_on(engine: str, other: str, bench: Any) -> None:
+    stage = _chain()
+    bench.kill(engine, {**stage, "faults": {"create b": ["hang"]}})
+    _found_again(bench, other, stage)
+    record = bench.run(engine, {**stage, "do": "preview"})
+    assert record["counts"] == {"same": 4}
+
+
+def _found_again(bench: Any, engine: str, stage: dict[str, Any]) -> None:
+    record = bench.run(engine, stage)
+    assert record["counts"] == {"create": 2, "same": 2}, record
+    assert sorted(record["cloud"]) == ["a-1", "b-1", "c-1"]
+    assert record["state"]["pending"] == []
+    assert any("process that is gone" in message.text for message in bench.messages)
+    assert bench.run(engine, {**stage, "do": "preview"})["counts"] == {"same": 4}
+
+
+def test_a_refresh_keeps_a_pending_create(engine: str, bench: Any) -> None:
+    stage = _chain()
+    bench.kill(engine, {**stage, "faults": {"create b": ["hang"]}})
+    pending = bench.run(engine, {"do": "refresh"})["state"]["pending"]
+    assert [item["type"] for item in pending] == ["creating"]
+    record = bench.run(engine, stage)
+    assert record["state"]["pending"] == []
+    assert sorted(record["cloud"]) == ["a-1", "b-1", "c-1"]
