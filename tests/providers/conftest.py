@@ -66,6 +66,9 @@ class Fault:
     """`before` or `after` the call takes effect."""
     silence: bool = False
     """Instead of dropping the connection, say nothing for longer than the client waits."""
+    hold: threading.Event | None = None
+    """Answer as ever, but only once this is set."""
+    held: threading.Event = field(default_factory=threading.Event)
     times: int = 1
 
 
@@ -106,8 +109,9 @@ class Runpod:
     def mutations(self) -> list[str]:
         return [call.name for call in self.calls if call.method != "GET"]
 
-    def fault(self, call: str, **what: Any) -> None:
+    def fault(self, call: str, **what: Any) -> Fault:
         self.faults.append(Fault(call, **what))
+        return self.faults[-1]
 
     def fault_for(self, call: Call) -> Fault | None:
         with self._lock:
@@ -194,6 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(size)) if size else None
         call = Call(self.command, parts.path, body, dict(self.headers), parse_qs(parts.query))
         fault = self.runpod.fault_for(call)
+        if fault and fault.hold:
+            fault.held.set()
+            fault.hold.wait(20)
+            fault = None
         if fault and fault.drop != "after" and not fault.silence:
             self.runpod.calls.append(call)
         if fault and (fault.drop == "after" or fault.silence):

@@ -352,6 +352,17 @@ def test_a_hundred_reads_make_one_list_call(driver, runpod, wanted):
     assert [call.name for call in runpod.calls] == ["GET /v2/serverless"]
 
 
+def test_a_404_that_is_not_runpods_does_not_pass_for_gone(driver, provider, runpod, wanted):
+    inputs = driver.checked(wanted)
+    id_, state = driver.create(inputs)
+    runpod.fault("GET /v2/serverless", status=200, body='{"endpoints": []}')
+    runpod.fault("(GET|DELETE) /v2/serverless/.*", status=404, body="<html>404 page not found</html>", times=2)
+    provider.attach("")
+    assert "[runpod/not-runpod]" in refused(driver.read, id_, inputs, state).details()
+    assert "[runpod/not-runpod]" in refused(driver.delete, id_, state).details()
+    assert driver.read(id_, inputs, state)[0] == id_
+
+
 def test_a_list_in_pages_is_read_to_its_end(driver, provider, runpod, wanted):
     runpod.page_size = 2
     inputs = driver.checked(wanted)
@@ -618,16 +629,23 @@ def test_cancel_wakes_the_waiters_and_keeps_the_id(served, environment, runpod, 
 
 
 def test_an_engine_that_has_gone_causes_no_further_mutation(served, environment, runpod, wanted):
+    """Gone during a pause between two attempts, and gone while a read is under way."""
     provider = runpod_provider(environment)
-    driver, survivor = served(provider), served(provider)
-    inputs = driver.checked(wanted)
-    runpod.fault("POST .*", status=500, times=1)
-    call = threading.Thread(target=lambda: refused(driver.create, inputs))
-    call.start()
-    while not runpod.made("POST"):
-        time.sleep(0.01)
-    driver.channel.close()
-    call.join()
-    time.sleep(1.5)
-    assert runpod.mutations() == ["POST /v2/serverless"]
+    survivor = served(provider)
+    inputs = survivor.checked(wanted)
+    for call, what in (("POST .*", {"status": 500}), ("GET .*", {"hold": threading.Event()})):
+        runpod.calls.clear()
+        provider.attach("")
+        fault, victim = runpod.fault(call, **what), served(provider)
+        create = threading.Thread(target=lambda victim=victim: refused(victim.create, inputs))
+        create.start()
+        while not runpod.made("POST") and not fault.held.is_set():
+            time.sleep(0.01)
+        victim.channel.close()
+        create.join()
+        time.sleep(0.2)
+        if fault.hold:
+            fault.hold.set()
+        time.sleep(1.0)
+        assert len(runpod.mutations()) == (1 if call.startswith("POST") else 0)
     assert survivor.create(inputs)[0] in runpod.endpoints

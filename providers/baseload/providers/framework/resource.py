@@ -50,7 +50,7 @@ class Time:
 class Operation:
     """One call of the engine: who asks, how long it may take, whether it still wants the answer.
 
-    `alive` is False as soon as the engine's connection is gone; `stop` is set then, and by Cancel.
+    `stop` is set by Cancel, and as soon as the engine's connection is gone.
     """
 
     urn: str
@@ -60,7 +60,6 @@ class Operation:
     """When that is over, on the operation's clock."""
     secrets: frozenset[str] = frozenset()
     """Texts that must appear in no message."""
-    alive: Callable[[], bool] = lambda: True
     stop: threading.Event = field(default_factory=threading.Event)
     log: Callable[[str, str, bool], None] = lambda severity, text, passing: None
     time: Time = Time()
@@ -71,7 +70,7 @@ class Operation:
 
     def check(self) -> None:
         """Raise `Cancelled` unless an engine is there that wants this done; called right before every mutation."""
-        if self.stop.is_set() or not self.alive():
+        if self.stop.is_set():
             raise Cancelled.of("provider/cancelled", "The operation was cancelled, or the engine that asked is gone.")
 
     def pause(self, seconds: float) -> None:

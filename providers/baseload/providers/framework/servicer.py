@@ -280,6 +280,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """What the call may use while it runs; it ends with the call, with Cancel, or with the engine's connection."""
         session, stop = self.session, threading.Event()
 
+        # gRPC calls this when the call is answered, and at once when the engine's connection is lost.
         def over() -> None:
             stop.set()
             session.end(stop)
@@ -297,7 +298,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             timeout_s=timeout_s,
             until=self._time.now() + timeout_s if timeout_s > 0 else math.inf,
             secrets=self.secrets(request),
-            alive=context.is_active,
             stop=stop,
             log=log,
             time=self._time,

@@ -49,6 +49,8 @@ POLL_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses between looks at the workers; the last one repeats."""
 
 LOG_LINES: Final = 10
+LONGEST_LOG_LINE: Final = 160
+"""Characters. Reasons travel in gRPC metadata, of which many clients take no more than 8 KiB."""
 
 _CUDA = Text(pattern=r"\d+\.\d+", wanted="a version as 12.8")
 _NAMES = ListOf(Text(pattern=r"\S+", wanted="an id without spaces"))
@@ -289,11 +291,11 @@ class Endpoint(Resource):
 
     def _forbid_doubles(self, operation: Operation, client: Client, mark: str, name: str, made: Made) -> None:
         """After a repeated create: an attempt whose connection was lost may still have come through."""
-        others = [
-            str(item["id"])
-            for item in client.endpoints(operation)
-            if _is_marked(item, mark, name) and item["id"] != made.id
-        ]
+        try:
+            endpoints = client.endpoints(operation)
+        except BaseloadError as error:
+            raise InitFailed(made, [explain(error)]) from error
+        others = [item["id"] for item in endpoints if _is_marked(item, mark, name) and item["id"] != made.id]
         if others:
             raise InitFailed(made, [f"A lost attempt has created {', '.join(others)} too: delete it in the console."])
 
@@ -442,7 +444,9 @@ def _log(operation: Operation, client: Client, id_: str, worker: str) -> str:
         return f"(the log of worker {worker} cannot be read: {error.diagnostics[0].summary})"
     if not lines:
         return f"(the log of worker {worker} is empty)"
-    return "\n".join([f"last lines of worker {worker}:", *(f"  {errors.cut(line)}" for line in lines)])
+    return "\n".join(
+        [f"last lines of worker {worker}:", *(f"  {errors.cut(line, LONGEST_LOG_LINE)}" for line in lines)]
+    )
 
 
 def _existing(operation: Operation, client: Client, id_: str) -> Document:
@@ -548,7 +552,7 @@ def _present(record: Mapping[str, Any]) -> Document:
 def _inputs(live: Document, known: Properties, own_mark: str) -> Document:
     """RunPod's document as inputs. What it cannot know (owner, variables it injects) is taken from the known ones."""
     env, managed = live.get("env") or {}, known.get("env") or {}
-    gpu = live["gpu"]
+    gpu = live.get("gpu") or {}
     actual = {
         **({"owner": known["owner"]} if known.get("owner") else {}),
         "name": _plain_name(live, own_mark),

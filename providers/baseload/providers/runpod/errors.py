@@ -144,7 +144,7 @@ def _is_object(body: str) -> bool:
         return False
 
 
-def cut(text: str) -> str:
-    """A text of somebody else in one line, without markup, at most `LONGEST_QUOTE` characters."""
+def cut(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """A text of somebody else in one line, without markup, at most `longest` characters."""
     words = " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE).split())
-    return words if len(words) <= LONGEST_QUOTE else f"{words[:LONGEST_QUOTE]}…"
+    return words if len(words) <= longest else f"{words[:longest]}…"

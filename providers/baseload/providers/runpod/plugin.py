@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
-from functools import cache
 from importlib.metadata import version
 
 from baseload.providers.framework.resource import Time
@@ -30,9 +30,14 @@ def provider(
 ) -> Provider:
     """The package's provider; one client, and so one rate limit, for everything it does."""
 
-    @cache
+    made: list[Client] = []
+    making = threading.Lock()
+
     def client() -> Client:
-        return connect(environment)
+        with making:
+            if not made:
+                made.append(connect(environment))
+            return made[0]
 
     def job_url() -> str | None:
         variable = "RUNPOD_ENDPOINT_BASE_URL"
@@ -40,20 +45,20 @@ def provider(
 
     endpoint = Endpoint(client, job_url)
     text = "RunPod serverless endpoints, over REST v2."
-    made = Provider(PACKAGE, version("baseload"), (Owner(), endpoint), text=text, time=time)
+    plugin = Provider(PACKAGE, version("baseload"), (Owner(), endpoint), text=text, time=time)
 
     def another_engine() -> None:
         endpoint.forget()
-        if client.cache_info().currsize:
-            client().forget()
+        for one in made:
+            one.forget()
 
     def close() -> None:
-        if client.cache_info().currsize:
-            client().close()
+        for one in made:
+            one.close()
 
-    made.on_attach(another_engine)
-    made.on_close(close)
-    return made
+    plugin.on_attach(another_engine)
+    plugin.on_close(close)
+    return plugin
 
 
 def main() -> None:
