@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -183,10 +186,13 @@ class Bench:
         process.stdin.write(json.dumps(told))
         process.stdin.close()
         assert self.lab.hanging.wait(60), "the create was never asked for"
-        for child in _children(process.pid):
-            subprocess.run(["kill", "-9", str(child)], check=False)
+        children = _children(process.pid)
+        for child in children:
+            os.kill(child, signal.SIGKILL)
         process.kill()
         process.wait()
+        while any(map(_alive, children)):  # dying takes a moment, and nobody here is their parent
+            time.sleep(0.01)
         self.lab.released.set()
 
     def _calls(self) -> dict[str, list[Any]]:
@@ -259,6 +265,11 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
 def _children(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in listed.stdout.split()]
+
+
+def _alive(pid: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip()[:1] not in ("", "Z")
 
 
 @pytest.fixture

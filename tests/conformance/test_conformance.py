@@ -79,3 +79,47 @@ def test_a_refresh_keeps_a_pending_create(engine: str, bench: Any) -> None:
     record = bench.run(engine, stage)
     assert record["state"]["pending"] == []
     assert sorted(record["cloud"]) == ["a-1", "b-1", "c-1"]
+
+
+def test_after_a_kill_destroy_leaves_nothing_behind(engine: str, bench: Any) -> None:
+    stage = _chain()
+    bench.kill(engine, {**stage, "faults": {"create b": ["hang"]}})
+    record = bench.run(engine, {"do": "destroy"})
+    assert "error" not in record
+    assert record["cloud"] == {}
+    assert record["state"]["pending"] == []
+    assert record["state"]["resources"] == []
+
+
+def test_a_kill_in_a_replace_leaves_one_object(engine: str, bench: Any) -> None:
+    stage = {"do": "up", "program": {"resources": [{"name": "a", "props": {"shape": "r"}}]}}
+    bench.run(engine, stage)
+    changed = copy.deepcopy(stage)
+    changed["program"]["resources"][0]["props"]["shape"] = "s"
+    bench.kill(engine, {**changed, "faults": {"create a": ["hang"]}})
+    record = bench.run(engine, changed)
+    assert "error" not in record
+    assert record["cloud"] == {"a-2": {"shape": "s", "kind": "standard"}}
+    assert record["state"]["pending"] == []
+
+
+def test_after_a_kill_in_a_replace_that_is_taken_back_one_object_stays(engine: str, bench: Any) -> None:
+    stage = {"do": "up", "program": {"resources": [{"name": "a", "props": {"shape": "r"}}]}}
+    bench.run(engine, stage)
+    changed = copy.deepcopy(stage)
+    changed["program"]["resources"][0]["props"]["shape"] = "s"
+    bench.kill(engine, {**changed, "faults": {"create a": ["hang"]}})
+    assert sorted(bench.lab.objects) == ["a-1", "a-2"]
+    record = bench.run(engine, stage)
+    assert "error" not in record
+    assert record["cloud"] == {"a-1": {"shape": "r", "kind": "standard"}}
+    assert record["state"]["pending"] == []
+
+
+def test_after_a_kill_what_is_no_longer_wanted_is_deleted(engine: str, bench: Any) -> None:
+    stage = _chain()
+    bench.kill(engine, {**stage, "faults": {"create b": ["hang"]}})
+    record = bench.run(engine, {"do": "up", "program": {"resources": [stage["program"]["resources"][0]]}})
+    assert "error" not in record
+    assert sorted(record["cloud"]) == ["a-1"]
+    assert record["state"]["pending"] == []

@@ -15,14 +15,27 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from baseload.engine.backend import FileBackend, Lock, holder_is_dead
-from baseload.engine.interface import Message, OnEvent, Outcome, Program, ResourceView, StackRef
+from baseload.engine.interface import (
+    Engine,
+    Event,
+    Message,
+    OnEvent,
+    Op,
+    Outcome,
+    Program,
+    ResourceView,
+    StackRef,
+    StepDone,
+    StepStarted,
+    Summary,
+)
 from baseload.engine.project import Project
 from baseload.engine.secrets import VARIABLE, Passphrase
 from baseload.engine.state import mask_json
@@ -102,6 +115,7 @@ class PulumiEngine:
         place = self._place(stack)
         variables = self._variables(stack, place)
         self._free(stack, place, on_event)
+        before = self._tell_pending(stack, place, on_event)
         options = {"refresh": refresh or None, "parallel": parallel}
         if place.exists is False:
             self._create(stack, variables)
@@ -110,7 +124,8 @@ class PulumiEngine:
         except NoSuchStack:
             self._create(stack, variables)
             outcome = self._update(stack, "up --yes --skip-preview", on_event, program, variables, options)
-        self._settle(stack, place, on_event)
+        if before:
+            self._settle(stack, place, program, on_event, before)
         return outcome
 
     def refresh(self, stack: StackRef, on_event: OnEvent, *, dry_run: bool = False) -> Outcome:
@@ -127,8 +142,20 @@ class PulumiEngine:
     def destroy(
         self, stack: StackRef, on_event: OnEvent, *, parallel: int | None = None, remove: bool = False
     ) -> Outcome:
-        """See `Engine.destroy`. The stack's settings file stays: it may hold configuration and comments."""
+        """See `Engine.destroy`. The stack's settings file stays: it may hold configuration and comments.
+
+        The CLI would forget what an interrupted create may have left running; the embedded engine finds and deletes
+        it, so that one does the work where there is such a thing.
+        """
         place = self._existing(stack)
+        pending = self._tell_pending(stack, place, on_event)
+        if pending and place.backend:
+            try:
+                return self._embedded().destroy(stack, on_event, parallel=parallel, remove=remove)
+            except UsageError as error:
+                if not _unsupported(error):
+                    raise
+                _notice(on_event)(_left_behind(pending))
         variables = self._variables(stack, place)
         self._free(stack, place, on_event)
         options = {"parallel": parallel}
@@ -233,13 +260,44 @@ class PulumiEngine:
             with place.backend.lock(place.project.name, stack.stack, _notice(on_event)):
                 pass
 
-    def _settle(self, stack: StackRef, place: _Place, on_event: OnEvent) -> None:
-        """Drop the pending creates whose resource is in the state by now; the CLI would keep them for ever."""
+    def _tell_pending(self, stack: StackRef, place: _Place, on_event: OnEvent) -> dict[str, str]:
+        """The creates that were interrupted: by URN the id in the state, "" for none. The user need do nothing."""
         deployment = self._deployment(stack, place) if place.backend else None
-        found = _found_again(deployment or {})
-        if found and place.backend and place.project:
+        pending = _pending(deployment or {})
+        for urn in pending:
+            name = urn.rsplit("::", 1)[-1]
+            text = f"an earlier run was interrupted while creating {name}; it is looked after now"
+            on_event(Message(severity="warning", text=text, urn=urn))
+        return pending
+
+    def _settle(
+        self, stack: StackRef, place: _Place, program: Program, on_event: OnEvent, before: Mapping[str, str]
+    ) -> None:
+        """Clear interrupted creates after an `up`; the CLI would keep them for ever.
+
+        Those that were made now are dropped. For the others (the program no longer wants them) the embedded engine,
+        to whom all else is unchanged by now, finds and deletes what the create may have left.
+        """
+        if not place.backend or not place.project:
+            return
+        after = _pending(self._deployment(stack, place) or {})
+        found = [urn for urn, identity in after.items() if identity and identity != before.get(urn, "")]
+        if found:
             with place.backend.lock(place.project.name, stack.stack, _notice(on_event)):
                 place.backend.forget_pending(place.project.name, stack.stack, found)
+        if len(found) == len(after):
+            return
+        try:
+            self._embedded().up(stack, program, _changes_only(on_event))
+        except UsageError as error:
+            if not _unsupported(error):
+                raise
+            _notice(on_event)(_left_behind(set(after).difference(found)))
+
+    def _embedded(self) -> Engine:
+        from baseload.engine.embedded import EmbeddedEngine
+
+        return EmbeddedEngine(environment=self._environment, ask=self._ask)
 
     def _deployment(self, stack: StackRef, place: _Place) -> dict[str, Any] | None:
         """The state as JSON with its secrets encrypted; None where there is no stack."""
@@ -453,13 +511,32 @@ def _creating(operation: Mapping[str, Any]) -> bool:
     return operation.get("type") == "creating"
 
 
-def _found_again(deployment: Mapping[str, Any]) -> set[str]:
-    present = {item["urn"] for item in deployment.get("resources") or () if not item.get("delete")}
-    return {
-        item["resource"]["urn"]
-        for item in deployment.get("pending_operations") or ()
-        if _creating(item) and item["resource"]["urn"] in present
-    }
+def _pending(deployment: Mapping[str, Any]) -> dict[str, str]:
+    """The URNs of interrupted creates, and the id the state has for each, "" where it has none."""
+    present = {item["urn"]: item.get("id", "") for item in deployment.get("resources") or () if not item.get("delete")}
+    operations = deployment.get("pending_operations") or ()
+    urns = [item["resource"]["urn"] for item in operations if _creating(item)]
+    return {urn: present.get(urn, "") for urn in urns}
+
+
+def _unsupported(error: UsageError) -> bool:
+    return {item.code for item in error.diagnostics} == {"engine/unsupported"}
+
+
+def _left_behind(urns: Iterable[str]) -> str:
+    names = ", ".join(sorted(urn.rsplit("::", 1)[-1] for urn in urns))
+    return f"Pulumi forgets interrupted creates: see in the cloud whether one left {names} there"
+
+
+def _changes_only(on_event: OnEvent) -> OnEvent:
+    """Without what has been told already: unchanged resources and the summary."""
+
+    def listen(event: Event) -> None:
+        same = isinstance(event, StepStarted | StepDone) and event.op is Op.SAME
+        if not same and not isinstance(event, Summary):
+            on_event(event)
+
+    return listen
 
 
 def _view(item: Mapping[str, Any], *, pending: bool = False) -> ResourceView:
