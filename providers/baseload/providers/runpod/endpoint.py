@@ -277,10 +277,7 @@ class Endpoint(Resource):
     def _search(
         self, operation: Operation, client: Client, mark: str, name: str, max_age_s: float = 0.0
     ) -> Document | None:
-        endpoints = client.endpoints(operation, max_age_s=max_age_s, though_changed=max_age_s > 0)
-        with self._lock:
-            live = set(self._live[operation.urn])
-        matches = [item for item in endpoints if _is_marked(item, mark, name) and item["id"] not in live]
+        matches = self._marked(operation, client, mark, name, max_age_s)
         if len(matches) > 1:
             ids = ", ".join(sorted(str(item["id"]) for item in matches))
             hint = "Keep one (`pulumi import` or delete the others in RunPod's console), then run the command again."
@@ -289,13 +286,22 @@ class Endpoint(Resource):
             )
         return matches[0] if matches else None
 
+    def _marked(
+        self, operation: Operation, client: Client, mark: str, name: str, max_age_s: float = 0.0
+    ) -> list[Document]:
+        """The endpoints that carry the marker, without those that the state holds."""
+        endpoints = client.endpoints(operation, max_age_s=max_age_s, though_changed=max_age_s > 0)
+        with self._lock:
+            live = set(self._live[operation.urn])
+        return [item for item in endpoints if _is_marked(item, mark, name) and item["id"] not in live]
+
     def _forbid_doubles(self, operation: Operation, client: Client, mark: str, name: str, made: Made) -> None:
         """After a repeated create: an attempt whose connection was lost may still have come through."""
         try:
-            endpoints = client.endpoints(operation)
+            marked = self._marked(operation, client, mark, name)
         except BaseloadError as error:
             raise InitFailed(made, [explain(error)]) from error
-        others = [item["id"] for item in endpoints if _is_marked(item, mark, name) and item["id"] != made.id]
+        others = [item["id"] for item in marked if item["id"] != made.id]
         if others:
             raise InitFailed(made, [f"A lost attempt has created {', '.join(others)} too: delete it in the console."])
 
