@@ -49,7 +49,7 @@ def start(folder: Path) -> Addresses:
 def status(folder: Path) -> Addresses | None:
     """Where the sandbox of this folder answers; None where it does not run."""
     known = _known(folder)
-    if known is None:
+    if known is None or not _is_alive(known.get("pid")):
         return None
     identity = _ask(known["ports"][0], "GET", "/_sandbox")
     ours = identity is not None and identity.get("folder") == str(folder.resolve())
@@ -121,6 +121,19 @@ def _not_started(folder: Path, process: subprocess.Popen[bytes], log_begin: int,
         text = f"the sandbox did not answer within {START_TIMEOUT_S:.0f} s"
         raise TimedOut.of("sandbox/start", text, hint=f"Look at {log}")
     raise UsageError.of("sandbox/start", f"the sandbox could not start: {reason}", hint=f"The whole story is in {log}")
+
+
+def _is_alive(pid: int | None) -> bool:
+    """Whether there is such a process; it may be somebody else's by now, which its answer tells."""
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _ask(port: int, method: str, path: str) -> dict[str, Any] | None:

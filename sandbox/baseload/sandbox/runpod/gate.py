@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,13 +62,14 @@ class Fault:
         return self.plane in (plane, "*") and self.method in (method, "*") and fnmatchcase(path, self.path)
 
 
-class Call(NamedTuple):
-    """One call that came in; status 0 is no answer."""
+@dataclass
+class Call:
+    """One call that came in; status 0 is no answer, or none yet."""
 
     plane: str
     method: str
     path: str
-    status: int
+    status: int = 0
 
 
 class Faults:
@@ -158,16 +159,15 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        recorded = _Recorded(send)
-        try:
-            fault = self._faults.strike(self._plane, method, path) or self._switched_fault(method, path)
-            if fault is None or fault.action in ("timeout_after", "reset_after"):
-                swallowed = _Recorded(None) if fault else recorded
-                await self._admit(headers, scope, receive, swallowed)
-            if fault:
-                await self._fail(fault, scope, receive, recorded)
-        finally:
-            self._calls.append(Call(self._plane, method, path, recorded.status))
+        call = Call(self._plane, method, path)
+        self._calls.append(call)
+        recorded = _Recorded(send, call)
+        fault = self._faults.strike(self._plane, method, path) or self._switched_fault(method, path)
+        if fault is None or fault.action in ("timeout_after", "reset_after"):
+            swallowed = _Recorded(None, None) if fault else recorded
+            await self._admit(headers, scope, receive, swallowed)
+        if fault:
+            await self._fail(fault, scope, receive, recorded)
 
     def _switched_fault(self, method: str, path: str) -> Fault | None:
         switches = self._switches
@@ -241,16 +241,16 @@ class Gate:
 
 
 class _Recorded:
-    """A `send` that remembers the status and adds headers; without a target it swallows the answer."""
+    """A `send` that notes the status on its call and adds headers; without a target it swallows the answer."""
 
-    def __init__(self, send: Send | None) -> None:
-        self._send = send
-        self.status = 0
+    def __init__(self, send: Send | None, call: Call | None) -> None:
+        self._send, self._call = send, call
         self.extra: dict[str, str] = {}
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            if self._call:
+                self._call.status = message["status"]
             message["headers"] = [*message.get("headers", []), *_raw(self.extra)]
         if self._send:
             await self._send(message)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -402,7 +402,7 @@ async def _admin_edit(request: Request) -> Response:
 
 
 async def _admin_calls(request: Request) -> Response:
-    return JSONResponse({"calls": [call._asdict() for call in _runtime(request).calls]})
+    return JSONResponse({"calls": [asdict(call) for call in _runtime(request).calls]})
 
 
 async def _admin_shutdown(request: Request) -> Response:
