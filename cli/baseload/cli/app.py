@@ -51,7 +51,7 @@ command(app, doctor, "deploy doctor", "deploy doctor --sandbox")
 _engine = group(
     app,
     "engine",
-    "Say which engine would be used, and why; or install the Pulumi CLI.",
+    "Say which engine is used and why, or install Pulumi.",
     "deploy engine",
     "deploy engine install",
     default=engine,

@@ -138,7 +138,8 @@ def _runpod(run: Invocation) -> Iterator[Check]:
     yield Check(what="key", health=Health.OK, found=f"from {KEY}")
 
     def look() -> str:
-        count = len(Client.from_environment().endpoints(Unattended()))
+        with Client.from_environment() as client:
+            count = len(client.endpoints(Unattended()))
         return f"{os.environ.get(CONTROL) or BASE_URL} answers, the key sees {count} endpoints"
 
     yield _of("runpod", look)

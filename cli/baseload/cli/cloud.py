@@ -15,7 +15,7 @@ from baseload.cli.views.resources import label
 from baseload.engine.interface import ResourceView
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.errors import UsageError
-from baseload.providers.runpod.client import BASE_URL, address, is_loopback
+from baseload.providers.runpod.client import BASE_URL, address, api_key, is_loopback
 
 CONTROL, JOBS, KEY = "RUNPOD_BASE_URL", "RUNPOD_ENDPOINT_BASE_URL", "RUNPOD_API_KEY"
 
@@ -36,6 +36,10 @@ class Cloud:
     def variables(self) -> dict[str, str]:
         """All variables, as a provider process sees them."""
         return {**os.environ, **self.environment}
+
+    def demand_key(self) -> None:
+        """Raise `CredentialsError` without a key, before anybody is asked and anything begins."""
+        api_key(self.variables)
 
 
 def choose_cloud(options: Options, root: Path) -> Cloud:

@@ -7,12 +7,11 @@ from baseload.planner.errors import ExitCode
 
 
 def doctor(run: Invocation) -> ExitCode:
-    """Check what `deploy up` needs, and say per line what is wrong and how to mend it. Changes nothing.
+    """Check what `deploy up` needs, and say how to mend it.
 
-    Exits with 1 if anything is wrong.
+    Changes nothing. Exits with 1 if anything is wrong.
     """
     from baseload.cli.checkup import check
-
     from baseload.cli.views import doctor as view
 
     checks = check(run)

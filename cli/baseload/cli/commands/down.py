@@ -16,11 +16,15 @@ def down(
         bool, typer.Option("--remove-stack", help="Forget the stack too, and with it its history.")
     ] = False,
 ) -> None:
-    """Delete every resource of the stack, after showing them and asking."""
+    """Delete every resource of the stack.
+
+    Shows them and asks first.
+    """
     from baseload.cli.progress import progress
     from baseload.cli.project import choose_stack, locate
     from baseload.cli.stack import open_stack
     from baseload.cli.views import down as view
+    from baseload.cli.views.resources import is_shown
 
     project = locate(run.folder)
     name = choose_stack(project, run.options)
@@ -28,6 +32,8 @@ def down(
     stack.demand()
     doomed = view.Doomed(stack=name, cloud=stack.cloud.base_url, resources=stack.resources)
     run.terminal.preview(doomed.text)
+    if any(is_shown(item.type) for item in stack.resources):
+        stack.cloud.demand_key()
     if stack.resources or remove_stack:
         run.terminal.confirm(f"Delete this from the stack {name}?", command="deploy down")
     with progress(run.terminal) as on_event:

@@ -15,7 +15,10 @@ def init(
     *,
     name: Annotated[str | None, typer.Option("--name", help="The project's name; else the folder's.")] = None,
 ) -> None:
-    """Make a project in this folder: an example spec, the program, one stack, a CI workflow."""
+    """Make a project in this folder.
+
+    An example spec, the program that Pulumi runs, one stack, a CI workflow. Nothing is overwritten.
+    """
     from baseload.cli import scaffold
     from baseload.cli.views import init as view
 

@@ -28,7 +28,10 @@ def invoke(
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.")] = TIMEOUT_S,
 ) -> None:
-    """Send one request to a deployed model, and print its answer, cold start and run time."""
+    """Send one request to a deployed model.
+
+    Prints its answer, the time it waited (a cold start included), and its run time.
+    """
     from baseload.cli.project import choose_stack, locate
     from baseload.cli.stack import open_stack
     from baseload.cli.views import invoke as view
@@ -46,8 +49,9 @@ def invoke(
             said.add(str(job.status))
             run.terminal.note(f"job {job.id}: {job.status}")
 
-    jobs = Jobs.of(endpoint.id, stack.cloud.variables, url=str(endpoint.outputs["url"]))
-    run.terminal.show(view, view.Answer(model=model, job=jobs.invoke(job_input, timeout_s=timeout, on_wait=on_wait)))
+    with Jobs.of(endpoint.id, stack.cloud.variables, url=str(endpoint.outputs["url"])) as jobs:
+        job = jobs.invoke(job_input, timeout_s=timeout, on_wait=on_wait)
+    run.terminal.show(view, view.Answer(model=model, job=job))
 
 
 def _input(prompt: str | None, text: str | None) -> Any:

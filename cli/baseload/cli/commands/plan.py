@@ -22,9 +22,10 @@ def plan(
         bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything would change.")
     ] = False,
 ) -> ExitCode:
-    """Tell the monthly bill and, where the stack has state, what would change.
+    """Tell the monthly bill, and what would change.
 
-    Changes nothing and needs no key. Exits with 5 if a limit of a spec is breached.
+    What would change is told where the stack has state. Changes nothing and needs no key. Exits with 5 if a limit of a
+    spec is breached.
     """
     import json
 

@@ -6,7 +6,7 @@ from baseload.cli.options import Invocation
 
 
 def prices(run: Invocation) -> None:
-    """Show the prices that plans use, each with its source and the day it was read."""
+    """Show the prices that plans use, with source and date."""
     from baseload.cli.views import prices as view
     from baseload.planner.prices import bundled
 

@@ -8,7 +8,7 @@ from baseload.cli.options import Invocation
 
 
 def schema(run: Invocation) -> None:
-    """Print the JSON Schema of model specs, for editors and other tools."""
+    """Print the JSON Schema of model specs."""
     from baseload.cli.scaffold import schema_text
 
     sys.stdout.write(schema_text())

@@ -23,7 +23,10 @@ def status(
         bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything differs from the specs.")
     ] = False,
 ) -> ExitCode:
-    """Ask RunPod how every endpoint is, and say where it differs from its spec."""
+    """Ask RunPod how every endpoint is.
+
+    Says where one differs from its spec, also where RunPod itself has scaled it down after days without requests.
+    """
     from baseload.cli.project import choose_stack, locate, read_specs
     from baseload.cli.stack import open_stack
     from baseload.cli.views import status as view
@@ -37,8 +40,8 @@ def status(
     stack.demand()
     made = {label(item.urn): item for item in stack.resources if item.type == ENDPOINT and not item.pending}
     wanted = {spec.name: spec for spec in specs}
-    client = Client.from_environment(stack.cloud.variables)
-    models = [_model(client, item, made.get(item), wanted.get(item)) for item in dict.fromkeys([*wanted, *made])]
+    with Client.from_environment(stack.cloud.variables) as client:
+        models = [_model(client, item, made.get(item), wanted.get(item)) for item in dict.fromkeys([*wanted, *made])]
     found = view.Status(stack=name, cloud=stack.cloud.base_url, models=models, sandbox=stack.cloud.is_sandbox)
     run.terminal.show(view, found)
     return ExitCode.CHANGES_FOUND if expect_no_changes and not found.is_as_wanted else ExitCode.OK

@@ -22,9 +22,10 @@ def up(
     ] = None,
     refresh: Refresh = False,
 ) -> None:
-    """Create and change what the specs say, after showing the plan and asking.
+    """Create and change what the specs say.
 
-    Exits with 5 if a limit of a spec is breached, with 7 if a reviewed plan does not hold any more.
+    Shows the plan and asks first. Exits with 5 if a limit of a spec is breached, with 7 if a reviewed plan does not
+    hold any more.
     """
     from baseload.cli.planning import Sources, plan_of, refuse_breach, refuse_moved
     from baseload.cli.preview import preview_of
@@ -49,6 +50,7 @@ def up(
         refuse_moved(reviewed, fresh)
     run.terminal.warn(fresh.diagnostics)
     if fresh.changes:
+        stack.cloud.demand_key()
         run.terminal.confirm(f"Apply this to the stack {name}?", command="deploy up")
     with progress(run.terminal) as on_event:
         outcome = stack.engine.up(stack.ref, lambda: build(specs), on_event, refresh=refresh)

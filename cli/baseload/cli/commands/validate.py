@@ -6,7 +6,7 @@ from baseload.cli.options import Invocation
 
 
 def validate(run: Invocation) -> None:
-    """Check all model specs and report every problem with its place and a remedy."""
+    """Check all model specs, and report every problem at once."""
     from baseload.cli.project import locate, read_specs
     from baseload.cli.views import validate as view
 
