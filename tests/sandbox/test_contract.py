@@ -39,6 +39,7 @@ def test_every_answer_of_the_control_plane(contract, sandbox, control, jobs, bod
         "/catalog/gpus?include=AVAILABILITY&product=SERVERLESS",
         "/catalog/gpus/NVIDIA%20L4",
         "/catalog/datacenters?regions=ASIA",
+        "/catalog/datacenters/US-KS-2",
         "/billing/serverless?bucketSize=hour&lastN=2",
         f"/billing/serverless?serverlessId={id_}",
     ):
@@ -50,6 +51,7 @@ def test_every_answer_of_the_control_plane(contract, sandbox, control, jobs, bod
         ("DELETE", "/serverless/none"): 404,
         ("GET", "/serverless/none/releases"): 404,
         ("GET", "/catalog/gpus/none"): 404,
+        ("GET", "/catalog/datacenters/none"): 404,
         ("GET", "/catalog/gpus?include=AVAILABILITY"): 400,
         ("GET", "/billing/serverless?bucketSize=eon"): 422,
         ("GET", "/billing/serverless?lastN=1&startTime=2026-06-01T00:00:00Z"): 400,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import httpx
 import pytest
 
-from baseload.sandbox.runpod import Call
+from baseload.sandbox.runpod import Call, serve
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,16 @@ def test_a_status_strikes_the_nth_call_that_fits(sandbox, control, body):
     assert [answer.status_code for answer in answers] == [200, 429, 429, 200]
     assert answers[1].headers["retry-after"] == "7"
     assert answers[1].json()["title"] == "Too Many Requests"
+
+
+def test_a_call_that_is_held_does_not_hold_the_sandbox(body):
+    begun = time.monotonic()
+    with serve() as sandbox, socket.create_connection(("127.0.0.1", sandbox.ports[0])) as held:
+        sandbox.fault("timeout_before")
+        held.sendall(b"GET /v2/serverless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while not sandbox.calls:
+            time.sleep(0.01)
+    assert time.monotonic() - begun < 5
 
 
 def test_garbage_and_the_job_plane(sandbox, control, jobs):

@@ -265,6 +265,9 @@ def test_cancel_and_purge():
     assert {first.status, second.status} == {JobStatus.CANCELLED}
     assert live.cloud.cancel(id_, running.id).status is JobStatus.CANCELLED
     assert live.summary(id_) == {"initializing": 1, "total": 1}
+    waiting = live.submit(id_)
+    live.cloud.delete(id_)
+    assert waiting.status is JobStatus.CANCELLED
 
 
 def test_a_crashed_worker_fails_its_job_and_is_replaced():

@@ -95,6 +95,14 @@ def data_centers(query: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
+def data_center(name: str) -> dict[str, Any]:
+    """GET /v2/catalog/datacenters/{id}."""
+    for item in data_centers({}):
+        if item["id"] == name:
+            return item
+    raise not_found("data center")
+
+
 def _place(name: str) -> dict[str, Any]:
     return {"id": name, "name": name.replace("-", " ")}
 

@@ -48,6 +48,7 @@ class Fault:
     count: int = 1
     """So many fail then."""
     status: int = 503
+    detail: str = "upstream error"
     retry_after_s: int | None = None
     hold_s: float = 3600.0
     """How long a time-out lasts unless the client leaves first."""
@@ -146,8 +147,9 @@ class Gate:
         limits: RateLimits,
         calls: deque[Call],
         cut: Callable[[Scope], None],
+        closing: asyncio.Event,
     ) -> None:
-        self._app, self._plane, self._cut = app, plane, cut
+        self._app, self._plane, self._cut, self._closing = app, plane, cut, closing
         self._switches, self._faults, self._limits, self._calls = switches, faults, limits, calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,13 +190,12 @@ class Gate:
         match fault.action:
             case "status":
                 extra = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
-                detail = "rate limit exceeded for the minute window" if fault.status == 429 else "upstream error"
-                await answer_problem(send, Refusal(fault.status, detail), extra)
+                await answer_problem(send, Refusal(fault.status, fault.detail), extra)
             case "garbage":
                 status = 200 if fault.status == 503 else fault.status
                 await answer(send, status, b"<html><body><h1>Internal error</h1>", {"Content-Type": "text/html"})
             case "timeout_before" | "timeout_after":
-                await _until_gone(receive, fault.hold_s)
+                await self._until_gone(receive, fault.hold_s)
                 await self._end(scope, receive)
             case _:
                 await self._end(scope, receive)
@@ -202,7 +203,19 @@ class Gate:
     async def _end(self, scope: Scope, receive: Receive) -> None:
         self._cut(scope)
         # The server notices in its next turn; without waiting for it, it would call the missing answer our bug.
-        await _until_gone(receive, 1.0)
+        await self._until_gone(receive, 1.0)
+
+    async def _until_gone(self, receive: Receive, longest_s: float) -> None:
+        """Wait for the client to leave, or the sandbox to close."""
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        tasks = [asyncio.create_task(gone()), asyncio.create_task(self._closing.wait())]
+        await asyncio.wait(tasks, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
 
     async def _admit(self, headers: MutableMapping[str, str], scope: Scope, receive: Receive, send: _Recorded) -> None:
         if self._switches.cf_1010 and headers.get("user-agent", "").startswith("Python-urllib"):
@@ -279,15 +292,3 @@ def _key(authorization: str, *, bare_allowed: bool) -> str | None:
         return key.strip() or None
     # RunPod's examples for the job plane send the key without a scheme.
     return authorization or None if bare_allowed and not key else None
-
-
-async def _until_gone(receive: Receive, longest_s: float) -> None:
-    async def gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    try:
-        await asyncio.wait_for(gone(), longest_s)
-    except TimeoutError:
-        # The client is more patient than the fault.
-        return

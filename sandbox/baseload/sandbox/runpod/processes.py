@@ -58,6 +58,14 @@ class Processes:
         await asyncio.gather(*self._ended, return_exceptions=True)
 
     async def _live(self, worker_id: str) -> None:
+        try:
+            await self._work(worker_id)
+        except OSError as error:
+            # The machine is out of processes or memory: to the cloud it is a worker that died.
+            self._cloud.crashed(worker_id, str(error))
+            self._changed()
+
+    async def _work(self, worker_id: str) -> None:
         process = await asyncio.create_subprocess_exec(
             *_COMMAND,
             stdin=asyncio.subprocess.PIPE,

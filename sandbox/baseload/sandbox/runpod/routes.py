@@ -62,6 +62,7 @@ def control_plane(runtime: Runtime) -> Starlette:
         Route("/v2/catalog/gpus", gpu_types),
         Route("/v2/catalog/gpus/{id}", gpu_type),
         Route("/v2/catalog/datacenters", data_centers),
+        Route("/v2/catalog/datacenters/{id}", data_center),
         Route("/v2/billing/serverless", serverless_bill),
     ]
     return _app(runtime, routes + admin_routes())
@@ -210,6 +211,11 @@ async def gpu_type(request: Request) -> Response:
 async def data_centers(request: Request) -> Response:
     """The catalog's data centers."""
     return JSONResponse({"dataCenters": catalog.data_centers(request.query_params)})
+
+
+async def data_center(request: Request) -> Response:
+    """One data center."""
+    return JSONResponse(catalog.data_center(request.path_params["id"]))
 
 
 async def serverless_bill(request: Request) -> Response:

@@ -133,11 +133,11 @@ class Sandbox:
         self._loop.call_soon_threadsafe(self._close)
 
     def _close(self) -> None:
-        self._closing = True
+        self._closing.set()
         self._wake()
 
     async def _serve(self, sockets: tuple[socket.socket, socket.socket], ready: Callable[[], None]) -> None:
-        self._closing = False
+        self._closing = asyncio.Event()
         self._waiters: set[asyncio.Future[None]] = set()
         self._processes = Processes(self._cloud, self._changed)
         runtime = Runtime(
@@ -147,7 +147,7 @@ class Sandbox:
             changed=self._changed,
             wait=self._wait,
             advance=self._advance,
-            closing=lambda: self._closing,
+            closing=self._closing.is_set,
             shut_down=self.ask_to_stop,
             identity=lambda: self.identity,
         )
@@ -163,6 +163,7 @@ class Sandbox:
                 limits=limits,
                 calls=self._calls,
                 cut=connections.cut,
+                closing=self._closing,
             )
             servers.append(_server(gate, connections))
         self._changed()
@@ -185,9 +186,10 @@ class Sandbox:
 
     async def _tick(self) -> None:
         """Let the cloud live: wake up when something is due."""
-        while not self._closing:
+        while not self._closing.is_set():
             due_in_s = self._cloud.next_due() - self._cloud.clock.now() if self._cloud.clock.runs else float("inf")
-            if due_in_s <= 0:
+            # A call that only reads catches up too, and leaves what then has to be done to us.
+            if due_in_s <= 0 or self._cloud.effects:
                 self._changed()
                 due_in_s = 0
             await self._wait(min(due_in_s, 3600.0))
@@ -209,7 +211,7 @@ class Sandbox:
         self._waiters.clear()
 
     async def _wait(self, longest_s: float) -> None:
-        if self._closing:
+        if self._closing.is_set():
             return
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
@@ -221,6 +223,9 @@ class Sandbox:
             self._waiters.discard(waiter)
 
     async def _advance(self, seconds: float) -> None:
+        if not 0 <= seconds < float("inf"):
+            msg = f"time only moves ahead, not by {seconds} s"
+            raise ValueError(msg)
         clock = self._cloud.clock
         target = clock.now() + seconds
         while True:

@@ -290,6 +290,9 @@ class Cloud:
         endpoint = self._endpoint(endpoint_id)
         if self.switches.delete_needs_zero_workers and endpoint.limits[1] > 0:
             raise Refusal(400, "cannot delete an endpoint with workers: set workers min and max to 0 first")
+        for job in list(endpoint.jobs.values()):
+            if job.status not in FINAL:
+                self._finish(endpoint, job, JobStatus.CANCELLED)
         for worker in list(endpoint.workers):
             self._stop(endpoint, worker, "endpoint deleted")
         del self.endpoints[endpoint_id]
