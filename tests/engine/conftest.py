@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Cloud:
     """Method and logical name, in order of arrival."""
     faults: list[Fault] = field(default_factory=list)
     delay_s: float = 0.0
+    """How long creates, updates and deletes take."""
     known: set[str] = field(default_factory=set)
     """Ids an engine has named: never adopted by a create, which finds only what nobody was told of."""
     configured: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -64,6 +66,7 @@ class Cloud:
     cancelled: threading.Event = field(default_factory=threading.Event)
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     running: int = 0
+    """Calls under way, without Check and Diff."""
     most_running: int = 0
 
     def fail(self, method: str, name: str, kind: str = "error", times: int = 1) -> None:
@@ -190,6 +193,7 @@ class TestProvider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=self._outputs(request.news, request.id))
         kind = self._called("update", request)
         if request.id not in self.cloud.objects:
+            self._answer("", context, request, request.id, struct_pb2.Struct())
             context.abort(grpc.StatusCode.NOT_FOUND, f"{request.id} does not exist")
         if kind != "error":
             self.cloud.objects[request.id]["inputs"] = plain(request.news)
@@ -222,8 +226,9 @@ class TestProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.cloud.before(method, name)
         with self.cloud.lock:
             self.cloud.calls.append((method, name))
-            self.cloud.running += 1
-            self.cloud.most_running = max(self.cloud.most_running, self.cloud.running)
+            if method not in ("check", "diff"):
+                self.cloud.running += 1
+                self.cloud.most_running = max(self.cloud.most_running, self.cloud.running)
             if method not in ("check", "create"):
                 self.cloud.known.add(request.id)
             if hasattr(request, "timeout"):
@@ -231,17 +236,19 @@ class TestProvider(provider_pb2_grpc.ResourceProviderServicer):
         if method in ("create", "update", "delete"):
             self._say(request.urn, f"{method} {name}")
             time.sleep(self.cloud.delay_s)
-        with self.cloud.lock:
-            self.cloud.running -= 1
         return self.cloud.fault(method, name)
 
     def _say(self, urn: str, text: str) -> None:
-        with grpc.insecure_channel(self.engine) as channel:
+        """A line for people; an engine that is gone is no reason to leave work half done."""
+        with grpc.insecure_channel(self.engine) as channel, suppress(grpc.RpcError):
             stub = engine_pb2_grpc.EngineStub(channel)
             stub.Log(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=True))
 
     def _answer(self, kind: str, context: Any, request: Any, identity: str, outputs: struct_pb2.Struct) -> None:
+        """The end of a call that `_called` began, good or bad."""
         name = request.urn.rsplit("::", 1)[-1]
+        with self.cloud.lock:
+            self.cloud.running -= 1
         if kind == "error":
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"no room for {name}")
         if kind == "lost":

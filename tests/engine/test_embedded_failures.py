@@ -451,7 +451,7 @@ def test_kill_9_loses_nothing(stack: Any, cloud: Any, thing: Any, what: str, cal
     wait_until(lambda: cloud.count(what) >= seen + calls)
     engine.kill()
     engine.communicate()
-    time.sleep(0.5)
+    wait_until(lambda: not cloud.running)
     cloud.delay_s = 0
     state = stack.load()
     known = {s.id for s in state.resources} | {p.resource.urn for p in state.pending_operations}
@@ -488,7 +488,7 @@ def test_a_second_interruption_ends_at_once(stack: Any, cloud: Any) -> None:
     engine = start(stack, "up", 1, 1)
     wait_until(lambda: bool(stack.file.exists() and stack.load().pending_operations))
     engine.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert cloud.cancelled.wait(10)
     assert engine.poll() is None
     engine.send_signal(signal.SIGINT)
     output, _ = engine.communicate(timeout=10)

@@ -10,6 +10,8 @@ import pytest
 from pulumi import ResourceOptions as Options
 from pulumi.runtime.proto import resource_pb2
 
+from baseload.engine.embedded import EmbeddedEngine
+from baseload.engine.interface import Engine
 from baseload.engine.monitor import HANDLED, REFUSED, Monitor
 from baseload.planner.errors import UsageError
 
@@ -23,6 +25,11 @@ def test_every_field_of_a_registration_is_handled_or_refused() -> None:
 def test_every_call_of_the_protocol_is_answered() -> None:
     methods = {method.name for method in resource_pb2.DESCRIPTOR.services_by_name["ResourceMonitor"].methods}
     assert {method for method in methods if not callable(getattr(Monitor, method, None))} == set()
+
+
+def test_it_is_an_engine() -> None:
+    engine: Engine = EmbeddedEngine()
+    assert engine.name == "embedded"
 
 
 class Remote(pulumi.ComponentResource):

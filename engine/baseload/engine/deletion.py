@@ -42,8 +42,7 @@ class _Deletion:
         self._ended: SimpleQueue[tuple[ResourceState, bool]] = SimpleQueue()
 
     def run(self, wanted: Collection[str]) -> None:
-        if not self._steps.dry_run:
-            self._settle_creates()
+        self._settle_creates()
         condemned = [s for s in self._ledger.olds() if s.delete or s.urn not in wanted]
         states = {id(state): state for state in condemned}
         needed_by, needs = _edges(condemned)
@@ -95,7 +94,7 @@ class _Deletion:
 
     def _delete_orphan(self, pending: PendingOperation) -> None:
         try:
-            provider = self._providers.get(pending.resource.provider)
+            provider = None if self._steps.dry_run else self._providers.get(pending.resource.provider)
             self._steps.delete_orphan(provider, pending)
         except Stopped:
             return

@@ -58,7 +58,6 @@ class Deployment:
         self._stack_before: Mapping[str, Any] = {}
         self._stack_outputs: dict[str, Any] | None = None
 
-    @property
     def registered(self) -> frozenset[str]:
         """The URNs the program has declared."""
         with self._lock:

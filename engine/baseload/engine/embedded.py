@@ -13,15 +13,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baseload.engine.backend import FileBackend, Loaded, Writer, now
+from baseload.engine.backend import FileBackend, Loaded, now
 from baseload.engine.interface import Message, OnEvent, Outcome, Program, ResourceView, StackRef
-from baseload.engine.project import Config, Project, unsupported
-from baseload.engine.secrets import Crypter, Passphrase
+from baseload.engine.project import Project
+from baseload.engine.secrets import Passphrase
+from baseload.engine.session import open_for_writing, rehearse
 from baseload.engine.state import ResourceState, Snapshot
 from baseload.planner.errors import NoSuchStack, UsageError
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 PARALLEL = 64
 """Operations at the same time, unless the caller says otherwise."""
-
-KNOWN_PULUMI_CONFIG = frozenset({"pulumi:tags", "pulumi:template"})
-"""Keys of Pulumi's own that change nothing about an operation."""
 
 
 class EmbeddedEngine:
@@ -139,76 +136,13 @@ class EmbeddedEngine:
         with nullcontext() if dry_run else backend.lock(project.name, project.stack, notice):
             early = _Background(lambda: _prepare(project, stack.environment, ambient, on_event))
             try:
-                session = (_rehearse if dry_run else _open_for_writing)(project, backend, passphrase)
+                session = (rehearse if dry_run else open_for_writing)(project, backend, passphrase)
                 operation = early.result()
             except BaseException:
                 early.discard()
                 raise
             with operation.on(session):
                 yield operation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Session:
-    """A stack that is open for one operation."""
-
-    project: Project
-    backend: FileBackend
-    loaded: Loaded | None
-    config: Config
-    writer: Writer | None
-    """None in a preview."""
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The state before the operation."""
-        return self.loaded.snapshot if self.loaded else Snapshot()
-
-    def remove(self) -> None:
-        """Forget the stack."""
-        self.backend.remove(self.project.name, self.project.stack)
-
-
-def _open_for_writing(project: Project, backend: FileBackend, passphrase: Passphrase) -> Session:
-    """With the key, which is made where there is none: its salt goes into `Pulumi.<stack>.yaml` and the state."""
-    loaded = backend.load(project.name, project.stack, passphrase.open)
-    salt = project.salt or (loaded.salt if loaded else None)
-    crypter = passphrase.open(salt) if salt else passphrase.create()
-    if not project.salt:
-        project = project.save_salt(crypter.salt)
-    writer = backend.writer(project.name, project.stack, loaded, crypter)
-    config = _checked(project.config(crypter.decrypt))
-    return Session(project=project, backend=backend, loaded=loaded, config=config, writer=writer)
-
-
-def _rehearse(project: Project, backend: FileBackend, passphrase: Passphrase) -> Session:
-    """Without writing anything; the passphrase is wanted only where there are secrets."""
-    loaded = backend.load(project.name, project.stack, lambda salt: _LateCrypter(salt, passphrase.open))
-    decrypt = _LateCrypter(project.salt, passphrase.open).decrypt if project.salt else None
-    config = _checked(project.config(decrypt))
-    return Session(project=project, backend=backend, loaded=loaded, config=config, writer=None)
-
-
-class _LateCrypter(Crypter):
-    """Asks for the passphrase at the first secret."""
-
-    def __init__(self, salt: str, open_salt: Callable[[str], Crypter]) -> None:
-        self.salt = salt
-        self._open_salt = open_salt
-
-    def encrypt(self, plaintext: str) -> str:
-        return self._open_salt(self.salt).encrypt(plaintext)
-
-    def decrypt(self, ciphertext: str) -> str:
-        return self._open_salt(self.salt).decrypt(ciphertext)
-
-
-def _checked(config: Config) -> Config:
-    """Configuration of Pulumi itself changes what an operation does (names, default providers)."""
-    for key in config.values:
-        if key.startswith("pulumi:") and key not in KNOWN_PULUMI_CONFIG:
-            raise unsupported(f"the configuration key {key}")
-    return config
 
 
 class _Background:

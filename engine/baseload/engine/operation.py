@@ -10,9 +10,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
-from baseload.engine.backend import Writer, now
+from baseload.engine.backend import now
 from baseload.engine.deletion import delete_unwanted
 from baseload.engine.deployment import Deployment
 from baseload.engine.interface import OnEvent, Outcome, Program
@@ -20,11 +20,12 @@ from baseload.engine.ledger import Ledger, is_provider
 from baseload.engine.monitor import Monitor, ProgramLog
 from baseload.engine.plugins import Plugins
 from baseload.engine.program import ProgramRun, explain
-from baseload.engine.project import Config, Project
+from baseload.engine.project import Project
 from baseload.engine.providers import Providers
 from baseload.engine.refreshing import refresh
 from baseload.engine.report import Report, Stopped
-from baseload.engine.state import ResourceState, Snapshot
+from baseload.engine.session import Session
+from baseload.engine.state import ResourceState
 from baseload.engine.steps import Steps
 
 POLL_S = 0.2
@@ -32,21 +33,6 @@ POLL_S = 0.2
 
 UNCERTAIN = ("updating", "deleting", "reading", "importing")
 """Interrupted operations whose resource is read before anything is decided about it."""
-
-
-class Session(Protocol):
-    """An open stack."""
-
-    @property
-    def config(self) -> Config: ...  # noqa: D102
-
-    @property
-    def snapshot(self) -> Snapshot: ...  # noqa: D102
-
-    @property
-    def writer(self) -> Writer | None: ...  # noqa: D102
-
-    def remove(self) -> None: ...  # noqa: D102
 
 
 class Operation:
@@ -72,7 +58,7 @@ class Operation:
     def on(self, session: Session) -> Iterator[None]:
         """Work on this stack; leaving makes everything durable and ends all plugins."""
         self.session = session
-        with self._closing:
+        with self._interruptible(), self._closing:
             self._ledger = Ledger(session.snapshot, session.writer)
             self._providers = Providers(self._plugins, self._ledger)
             self._steps = Steps(self._ledger, self.report, dry_run=session.writer is None, clock=now)
@@ -80,8 +66,7 @@ class Operation:
             for state in session.snapshot.resources:
                 if is_provider(state.type):
                     self._plugins.warm(state.type.rpartition(":")[2])
-            with self._interruptible():
-                yield
+            yield
 
     def run(self, program: Program, *, refresh: bool, parallel: int) -> Outcome:
         """Bring the stack to what the program declares; in a preview, tell what that would be."""
@@ -92,7 +77,7 @@ class Operation:
             if self.report.clean:
                 deployment = self._declare(program, parallel)
                 if self.report.clean:
-                    delete_unwanted(self._steps, self._providers, deployment.registered, parallel)
+                    delete_unwanted(self._steps, self._providers, deployment.registered(), parallel)
                 outputs = deployment.conclude()
             self._settle()
         return self.report.conclude(outputs)

@@ -33,8 +33,8 @@ from baseload.engine.wire import mask, secret_texts
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.errors import BaseloadError, Cancelled, DeployError
 
-SHORTEST_SECRET = 4
-"""Shorter secret texts are not masked in messages: they occur by chance in every one."""
+SHORTEST_SECRET = 8
+"""Shorter secret texts (`true`, `4096`, `prod`) are not masked in messages: they occur there by chance."""
 
 UNCOUNTED = frozenset({Op.CREATE_REPLACEMENT, Op.DELETE_REPLACED, Op.REFRESH, Op.DISCARD})
 """Parts of a replace, which counts once, and what Pulumi's summary leaves out."""

@@ -8,7 +8,7 @@ Facts: Pulumi's source, `pkg/resource/deploy/step_generator.go` (2026-08), and C
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -33,8 +33,8 @@ class Resources:
         self._report: Report = steps.report
         self._providers = providers
 
-    def register(self, goal: Goal, old: ResourceState | None, registered: Collection[str]) -> Registered:
-        """Bring it about. `registered`: the URNs the program has declared so far.
+    def register(self, goal: Goal, old: ResourceState | None, registered: Callable[[], Collection[str]]) -> Registered:
+        """Bring it about. `registered`: gives the URNs the program has declared so far.
 
         Raises `Stopped`, and `BaseloadError` for what is refused or a provider that cannot be used.
         """
@@ -107,7 +107,7 @@ class Resources:
         state: ResourceState,
         diff: Diff,
         provider: Provider,
-        registered: Collection[str],
+        registered: Callable[[], Collection[str]],
     ) -> ResourceState:
         self._report.check()
         if old.protect and state.protect:
@@ -138,15 +138,15 @@ class Resources:
         self._steps.replaced(state, fields)
         return self._steps.create(provider, state, Op.CREATE_REPLACEMENT, fields=fields)
 
-    def _refuse_dependents(self, root: ResourceState, registered: Collection[str]) -> None:
+    def _refuse_dependents(self, root: ResourceState, registered: Callable[[], Collection[str]]) -> None:
         """Deleting first would delete what is replaced along with it: the CLI does that, this engine refuses.
 
         A dependent that the program has declared already this time depends on it no more.
         """
-        replaced = {root.urn}
+        declared, replaced = registered(), {root.urn}
         names = []
         for other in self._ledger.olds():
-            if other.urn in registered or other.delete or other.external or not other.custom:
+            if other.urn in declared or other.delete or other.external or not other.custom:
                 continue
             unknown = {key for key, urns in other.property_dependencies.items() if replaced.intersection(urns)}
             if not unknown.intersection(other.inputs):

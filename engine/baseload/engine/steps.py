@@ -171,7 +171,7 @@ class Steps:
         """Deleting or replacing what is protected; for the caller to raise."""
         return self.report.failed(op, state, ("it is protected",), hint=UNPROTECT, stop=stop)
 
-    def delete_orphan(self, provider: Provider, pending: PendingOperation) -> None:
+    def delete_orphan(self, provider: Provider | None, pending: PendingOperation) -> None:
         """What an interrupted create may have left, and nobody wants: found by creating it again, then deleted.
 
         Only the provider can tell whether the first create happened; its create adopts what it made.
@@ -180,18 +180,19 @@ class Steps:
         orphan = pending.resource
         self.report.started(Op.DELETE, orphan)
         try:
-            made = provider.create(orphan, orphan.inputs, SETTLE_LIMIT_S, preview=False)
-            found = replace(orphan, id=made.id, outputs=made.outputs)
-        except InitFailed as error:
-            found = replace(orphan, id=error.id, outputs=error.outputs)
+            if provider is not None:
+                provider.delete(self._found_again(provider, orphan))
         except ProviderError as error:
             raise self.report.failed(Op.DELETE, orphan, error.reasons) from error
-        try:
-            provider.delete(found)
-        except ProviderError as error:
-            raise self.report.failed(Op.DELETE, found, error.reasons) from error
         self.ledger.settle([pending])
-        self.report.done(Op.DELETE, found)
+        self.report.done(Op.DELETE, orphan)
+
+    def _found_again(self, provider: Provider, orphan: ResourceState) -> ResourceState:
+        try:
+            live = provider.create(orphan, orphan.inputs, SETTLE_LIMIT_S, preview=False)
+        except InitFailed as error:
+            live = Live(id=error.id, outputs=error.outputs)
+        return replace(orphan, id=live.id, outputs=live.outputs)
 
     def replaced(self, state: ResourceState, fields: Fields) -> None:
         """Tell a replace as a whole, as Pulumi does between its halves."""
