@@ -24,21 +24,29 @@ step() {
 
 edit() {
   printf '\n# %s\n' "$1"
-  sed -i.before "$2" model_specs/mistral-7b.yaml
-  rm model_specs/mistral-7b.yaml.before
+  sed -i.before "$3" "$2"
+  rm "$2.before"
 }
 
 cd "$project"
 step deploy init
+cat > model_specs/captions.yaml <<'SPEC'
+name: captions
+container: {image: ghcr.io/acme/captions:1.0.0}
+traffic: {requests_per_day: 300}
+performance: {service_time: 6s, cold_start: 20s}
+target:
+  runpod: {gpu: AMPERE_24, workers: {min: 0, max: 2}, idle_timeout: 10s}
+SPEC
 step deploy validate
 step deploy plan --sandbox
 step deploy up --sandbox --yes
 step deploy status --sandbox
 step deploy invoke mistral-7b --sandbox --prompt "What will this endpoint cost?"
 step deploy plan --sandbox
-edit "more workers: a change in place" 's/max: 3/max: 5/'
+edit "fewer workers at most: a change in place" model_specs/mistral-7b.yaml 's/max: 3/max: 2/'
 step deploy up --sandbox --yes
-edit "a longer context: a new release" 's/max_context: 8192/max_context: 16384/'
+edit "another image: a new release" model_specs/captions.yaml 's/captions:1.0.0/captions:1.1.0/'
 step deploy up --sandbox --yes
 step deploy down --sandbox --yes
 printf '\nNothing is left: the stack is empty, the sandbox stops now.\n'

@@ -20,6 +20,7 @@ settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.load_profile("ci")
 
 Golden = Callable[[str, str], None]
+GoldenFile = Callable[[Path, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,26 +35,32 @@ def _no_private_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Golden:
-    """Compare `text` with `goldens/<name>.txt` beside the test file; the caller scrubs times, ids and paths first."""
-    folder = request.path.parent / "goldens"
+def golden_file(request: pytest.FixtureRequest) -> GoldenFile:
+    """Compare `text` with a whole file of the repository that is generated (`--update-goldens` writes it)."""
     update = bool(request.config.getoption("--update-goldens"))
 
-    def check(name: str, text: str) -> None:
-        file = folder / f"{name}.txt"
+    def check(file: Path, text: str) -> None:
         text = text.rstrip("\n") + "\n"
         if update:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8", newline="\n")
             return
+        name = file.relative_to(request.config.rootpath).as_posix()
         if not file.is_file():
-            pytest.fail(f"no golden file {_short(file)}; make it with --update-goldens and read it", pytrace=False)
+            pytest.fail(f"no golden file {name}; make it with --update-goldens and read it", pytrace=False)
         wanted = file.read_text(encoding="utf-8")
         if text != wanted:
-            lines = difflib.unified_diff(wanted.splitlines(), text.splitlines(), _short(file), "now", lineterm="")
+            lines = difflib.unified_diff(wanted.splitlines(), text.splitlines(), name, "now", lineterm="")
             pytest.fail("\n".join([*lines, "(if this is meant: --update-goldens)"]), pytrace=False)
 
-    def _short(file: Path) -> str:
-        return file.relative_to(request.config.rootpath).as_posix()
+    return check
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest, golden_file: GoldenFile) -> Golden:
+    """Compare `text` with `goldens/<name>.txt` beside the test file; the caller scrubs times, ids and paths first."""
+
+    def check(name: str, text: str) -> None:
+        golden_file(request.path.parent / "goldens" / f"{name}.txt", text)
 
     return check
