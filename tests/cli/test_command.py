@@ -327,6 +327,15 @@ def test_completion_completes(process: Run) -> None:
     assert process(env=asked).out.split() == ["status"]
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("deploy plan --stack d", ["dev"]), ("deploy invoke m", ["mistral-7b"]), ("deploy invoke x", [])],
+)
+def test_completion_knows_stacks_and_models(words: str, found: list[str], project: Path, process: Run) -> None:
+    asked = {"_DEPLOY_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    assert process(cwd=project, env=asked).out.split() == found
+
+
 def test_a_first_plan_imports_nothing_heavy(project: Path) -> None:
     program = (
         "import sys; from baseload.cli.main import main; code = main(['plan', '--json']);"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -302,6 +303,30 @@ def _read_until(descriptor: int, text: bytes | None) -> bytes:
             return seen
         seen += chunk
     return seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_up_ends_with_8_and_goes_on_later(
+    number: signal.Signals, project: Path, cloud: Any, deploy: Run
+) -> None:
+    cloud.switch(cold_start_s=3600)
+    edit(project, "mode: flex", "mode: active")
+    edit(project, "min: 0", "min: 1")
+    edit(project, "monthly_usd: 300", "monthly_usd: 3000")
+    command = [sys.executable, "-c", "import sys; from baseload.cli.main import main; sys.exit(main(['up', '-y']))"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=project)
+    assert process.stderr
+    while b"initializing 1" not in (line := process.stderr.readline()):
+        assert line, "it waits for its worker"
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.CANCELLED, complaint
+    assert b"Traceback" not in complaint
+    cloud.switch(cold_start_s=0)
+    cloud.advance(3600)
+    assert deploy("up", "--yes").code == 0
+    assert len(cloud.endpoints()) == 1
+    assert deploy("status", "--expect-no-changes").code == 0
 
 
 def test_the_sandbox_starts_by_itself_and_stops(project: Path, process: Run) -> None:

@@ -132,6 +132,10 @@ def test_a_plan(width: int, golden: Golden) -> None:
     golden(f"plan-{width}", text)
 
 
+def test_a_plan_before_the_question(golden: Golden) -> None:
+    golden("plan-brief", plan.brief(plan_with(CHANGES[:2], model_plan(), model_plan("other")), Page()))
+
+
 def test_a_plan_without_changes_and_without_state(golden: Golden) -> None:
     golden("plan-no-changes", plan.human(plan_with((), model_plan()), Page()))
     assert "hanges" not in plan.human(plan_with(None, model_plan()), Page())

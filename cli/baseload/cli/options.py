@@ -5,6 +5,8 @@ A command is a function of an `Invocation` and its own parameters; it answers an
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -15,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from baseload.cli.terminal import Color, Terminal
-from baseload.planner.errors import ExitCode
+from baseload.planner.errors import BaseloadError, ExitCode
 
 GLOBAL_HINT = (
     "Also, before or after the command: -C/--cwd, -s/--stack, --sandbox, --engine, --json, -y/--yes, --color, --debug "
@@ -54,10 +56,24 @@ class Invocation:
         return self.options.cwd or Path.cwd()
 
 
+def _stacks(context: typer.Context, incomplete: str) -> list[str]:
+    from baseload.cli.project import locate
+
+    with contextlib.suppress(BaseloadError):  # a shell that completes has no place for an error
+        return locate(context.params.get("cwd") or Path.cwd()).stacks()
+    return []
+
+
 Cwd = Annotated[Path | None, typer.Option("--cwd", "-C", metavar="FOLDER", help="The project's folder.")]
 Stack = Annotated[
     str | None,
-    typer.Option("--stack", "-s", metavar="NAME", help="The stack; else PULUMI_STACK, else the only one there is."),
+    typer.Option(
+        "--stack",
+        "-s",
+        metavar="NAME",
+        help="The stack; else PULUMI_STACK, else the only one there is.",
+        autocompletion=_stacks,
+    ),
 ]
 Sandbox = Annotated[bool, typer.Option("--sandbox", help="Use the clouds on this machine; started if need be.")]
 Engine = Annotated[
@@ -189,9 +205,9 @@ def _version(wanted: bool) -> None:
 
 def _hidden(name: str) -> inspect.Parameter:
     annotation, default = _GLOBAL[name]
-    [option] = annotation.__metadata__
-    shown = typer.Option(option.default, *option.param_decls, metavar=option.metavar, help=option.help, hidden=True)
-    return _parameter(name, Annotated[annotation.__origin__, shown], default)
+    option = copy.copy(annotation.__metadata__[0])
+    option.hidden = True
+    return _parameter(name, Annotated[annotation.__origin__, option], default)
 
 
 def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from baseload.cli.options import Invocation
-from baseload.planner.errors import UsageError
+from baseload.planner.errors import BaseloadError, UsageError
 
 if TYPE_CHECKING:
     from baseload.cli.stack import Stack
@@ -18,9 +20,17 @@ TIMEOUT_S = 900.0
 """Longer than RunPod's limit for a cold start (7 minutes) and its default for a job (10 minutes is the most common)."""
 
 
+def _models(context: typer.Context, incomplete: str) -> list[str]:
+    from baseload.cli.project import locate, read_specs
+
+    with contextlib.suppress(BaseloadError):  # a shell that completes has no place for an error
+        return [spec.name for spec in read_specs(locate(context.params.get("cwd") or Path.cwd()))[0]]
+    return []
+
+
 def invoke(
     run: Invocation,
-    model: Annotated[str, typer.Argument(help="The model's name.")],
+    model: Annotated[str, typer.Argument(help="The model's name.", autocompletion=_models)],
     *,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="Sent as {prompt: TEXT}.")] = None,
     input_: Annotated[

@@ -44,7 +44,7 @@ def up(
     known = look_up(project, name)
     stack = open_stack(run, project, name)
     fresh = plan_of(sources, preview_of(run, stack, sources, refresh=refresh), known.secrets)
-    run.terminal.preview(lambda page: plan_view.human(fresh, page))
+    run.terminal.preview(lambda page: plan_view.brief(fresh, page))
     refuse_breach(fresh)
     if reviewed:
         refuse_moved(reviewed, fresh)

@@ -35,6 +35,23 @@ def human(value: Plan, page: Page) -> str:
     return "\n".join(lines)
 
 
+def brief(value: Plan, page: Page) -> str:
+    """A line per model and the changes, for whoever is about to say yes; `human` tells how the figures come about."""
+    rows = [
+        [
+            page.bold(model.name),
+            f"{usd(model.monthly_usd.expected)} a month expected",
+            f"{usd(model.monthly_usd.low)} to {usd(model.monthly_usd.high)}",
+            f"{usd(model.hourly_worst_case_usd)} an hour at most",
+        ]
+        for model in value.models
+    ]
+    lines = [page.bold(f"Plan of the stack {value.stack}"), "", *columns(rows, indent=2)]
+    if len(value.models) > 1:
+        lines.append(f"  together {usd(value.total_monthly_usd.expected)} a month expected")
+    return "\n".join([*lines, "", *_changes(value.changes or (), page), ""])
+
+
 def document(value: Plan) -> Mapping[str, Any]:
     """`baseload.plan/1`."""
     return value.to_json()
