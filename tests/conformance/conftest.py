@@ -207,10 +207,17 @@ class Bench:
 
     def state(self) -> Any:
         """The checkpoint, comparable; None where there is no stack."""
-        if not self.file.exists():
+        return self.read(self.file)
+
+    def read(self, file: Path) -> Any:
+        """A checkpoint, comparable; None where there is none."""
+        if not file.exists():
             return None
-        document = json.loads(self.file.read_text())
+        document = json.loads(file.read_text())
         latest = document["checkpoint"].get("latest") or {}
+        salt = ((latest.get("secrets_providers") or {}).get("state") or {}).get("salt")
+        if salt and salt != self.crypter.salt:
+            self.crypter = Crypter.open(salt, PASSPHRASE)
         resources = [self._resource(item) for item in latest.get("resources") or ()]
         return {
             "version": document["version"],
