@@ -264,10 +264,21 @@ def test_a_deployment_that_fails(project: Path, cloud: Any, deploy: Run) -> None
     assert "creating failed" in deploy("up", "--yes").err
 
 
-@pytest.mark.parametrize(("answer", "code", "made"), [("y\n", 0, 1), ("n\n", ExitCode.CANCELLED, 0)])
-def test_a_person_is_asked(answer: str, code: int, made: int, project: Path, cloud: Any) -> None:
+@pytest.mark.parametrize(
+    ("answers", "code", "made"),
+    [
+        ({"[y/N]": "n"}, ExitCode.CANCELLED, 0),
+        ({"[y/N]": "y", "New passphrase": "horse", "The same again": "horse"}, 0, 1),
+        ({"[y/N]": "y", "New passphrase": "horse", "The same again": "house"}, ExitCode.USAGE, 0),
+    ],
+    ids=["no", "yes", "mistyped"],
+)
+def test_a_person_is_asked(
+    answers: dict[str, str], code: int, made: int, project: Path, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import pty
 
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", "import sys; from baseload.cli.main import main; sys.exit(main(['up']))"],
@@ -278,8 +289,10 @@ def test_a_person_is_asked(answer: str, code: int, made: int, project: Path, clo
         cwd=project,
     )
     os.close(terminal)
-    seen = _read_until(controller, b"[y/N]")
-    os.write(controller, answer.encode())
+    seen = b""
+    for question, answer in answers.items():
+        seen += _read_until(controller, question.encode())
+        os.write(controller, f"{answer}\n".encode())
     seen += _read_until(controller, None)
     os.close(controller)
     assert process.wait() == code
@@ -287,8 +300,9 @@ def test_a_person_is_asked(answer: str, code: int, made: int, project: Path, clo
     if made:
         assert b"elapsed" in seen, "a live table"
         assert b"created" in seen
-    else:
+    elif code == ExitCode.CANCELLED:
         assert b"nothing was changed" in seen
+    assert b"horse" not in seen, "a passphrase is typed unseen"
 
 
 def _read_until(descriptor: int, text: bytes | None) -> bytes:

@@ -56,13 +56,12 @@ class Lines:
         match event:
             case StepStarted(op=op, urn=urn, type=kind) if _shown(op, kind):
                 self._started.setdefault(urn, self._clock())
-                self._said[urn] = DOING[op]
                 return f"{label(urn)}: {DOING[op]}"
             case StepDone(op=op, urn=urn, type=kind) if _shown(op, kind):
                 return f"{label(urn)}: {self._page.good(DONE[op])} after {self._elapsed(urn)}"
             case StepFailed(op=op, urn=urn, type=kind) if is_shown(kind):
                 return f"{label(urn)}: {self._page.bad(f'{DOING[op]} failed')} after {self._elapsed(urn)}"
-            case Status(urn=urn, text=text) if self._said.get(urn) != text:
+            case Status(urn=urn, text=text) if text not in (self._said.get(urn), *DOING.values()):
                 self._said[urn] = text
                 return f"{label(urn)}: {text}"
             case Message(severity="warning" | "info" as severity, text=text):
@@ -146,13 +145,22 @@ def _live(clock: Clock) -> Iterator[OnEvent]:
     rows = Rows(clock)
     console = Console(stderr=True, highlight=False)
 
+    live = Live(rows, console=console, refresh_per_second=REFRESHES_PER_S)
+    lock = threading.Lock()
+
     def take(event: Event) -> None:
         rows(event)
+        with lock:
+            # Not before there is something to show: until then the engine may ask for the passphrase.
+            if isinstance(event, StepStarted) and not live.is_started:
+                live.start()
         for text in rows.messages():
             console.print(text, markup=False)
 
-    with Live(rows, console=console, refresh_per_second=REFRESHES_PER_S):
+    try:
         yield take
+    finally:
+        live.stop()
 
 
 def _shown(op: Op, kind: str) -> bool:

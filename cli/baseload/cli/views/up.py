@@ -26,8 +26,8 @@ class Deployed:
 
     @property
     def endpoints(self) -> list[ResourceView]:
-        """The endpoints of the state."""
-        return [item for item in self.resources if item.type == ENDPOINT]
+        """The endpoints of the state, by name."""
+        return sorted((item for item in self.resources if item.type == ENDPOINT), key=lambda item: label(item.urn))
 
 
 def human(value: Deployed, page: Page) -> str:
