@@ -246,6 +246,16 @@ def test_nothing_happens_without_a_key(project: Path, cloud: Any, deploy: Run, m
     assert deploy("up", "--sandbox", "--yes").code == 0, "the sandbox needs none"
 
 
+@pytest.mark.parametrize(("status", "code"), [(401, "runpod/unauthorized"), (403, "runpod/forbidden")])
+def test_a_key_without_rights_is_not_a_failed_deployment(
+    status: int, code: str, project: Path, cloud: Any, deploy: Run
+) -> None:
+    cloud.fault("status", method="POST", path="/v2/serverless", status=status, detail="no")
+    result = deploy("up", "--yes", "--json")
+    assert (result.code, result.error) == (ExitCode.CREDENTIALS, code)
+    assert cloud.endpoints() == []
+
+
 def test_a_breached_limit_stops_plan_and_up(project: Path, cloud: Any, deploy: Run) -> None:
     edit(project, "monthly_usd: 300", "monthly_usd: 1")
     plan = deploy("plan", "--json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from baseload.cli.options import Invocation
 from baseload.cli.planning import Sources
-from baseload.cli.stack import Stack, open_stack
+from baseload.cli.stack import Stack, open_stack, rights_named
 from baseload.components import build
 from baseload.engine.interface import Event, Message, Outcome
 
@@ -22,4 +22,5 @@ def preview_of(run: Invocation, stack: Stack, sources: Sources, *, refresh: bool
         if isinstance(event, Message) and event.severity in ("warning", "info"):
             run.terminal.note(f"{event.severity}: {event.text}")
 
-    return stack.engine.preview(stack.ref, lambda: build(sources.specs), pass_on, refresh=refresh)
+    with rights_named():
+        return stack.engine.preview(stack.ref, lambda: build(sources.specs), pass_on, refresh=refresh)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from baseload.cli.cloud import Cloud, choose_cloud, refuse_other_cloud
 from baseload.cli.options import Invocation
 from baseload.cli.project import Project, look_up
-from baseload.engine.interface import Engine, ResourceView, StackRef
-from baseload.planner.errors import NoSuchStack, UsageError
+from baseload.engine.interface import Engine, OnEvent, ResourceView, StackRef
+from baseload.planner.errors import BaseloadError, CredentialsError, DeployError, NoSuchStack, UsageError
+
+_CREDENTIALS = re.compile(r"\[(runpod/(?:no-key|bad-key|unauthorized|forbidden))\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,33 @@ class Stack:
                 f"the project {self.project.name} has no stack {self.name} in its state",
                 hint="`deploy up` makes it",
             )
+
+
+@contextmanager
+def operating(run: Invocation) -> Iterator[OnEvent]:
+    """Where an operation's events go while it runs; errors as `rights_named`."""
+    from baseload.cli.progress import progress
+
+    with rights_named(), progress(run.terminal) as on_event:
+        yield on_event
+
+
+@contextmanager
+def rights_named() -> Iterator[None]:
+    """What fails for want of rights inside is raised as `CredentialsError`."""
+    try:
+        yield
+    except DeployError as error:
+        raise _named(error) from error
+
+
+def _named(error: DeployError) -> BaseloadError:
+    """A provider's reasons cross the engine as text; the stable codes in it tell why."""
+    codes = [_CREDENTIALS.search(str(item)) for item in error.diagnostics]
+    found = [
+        replace(item, code=code[1]) for item, code in zip(error.diagnostics, codes, strict=True) if code is not None
+    ]
+    return CredentialsError(*found) if len(found) == len(error.diagnostics) else error
 
 
 def open_stack(run: Invocation, project: Project, name: str) -> Stack:

@@ -20,9 +20,8 @@ def down(
 
     Shows them and asks first.
     """
-    from baseload.cli.progress import progress
     from baseload.cli.project import choose_stack, locate
-    from baseload.cli.stack import open_stack
+    from baseload.cli.stack import open_stack, operating
     from baseload.cli.views import down as view
     from baseload.cli.views.resources import is_shown
 
@@ -36,6 +35,6 @@ def down(
         stack.cloud.demand_key()
     if stack.resources or remove_stack:
         run.terminal.confirm(f"Delete this from the stack {name}?", command="deploy down")
-    with progress(run.terminal) as on_event:
+    with operating(run) as on_event:
         outcome = stack.engine.destroy(stack.ref, on_event, remove=remove_stack)
     run.terminal.show(view, view.Deleted(stack=name, outcome=outcome, removed=remove_stack))

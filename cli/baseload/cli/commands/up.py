@@ -29,9 +29,8 @@ def up(
     """
     from baseload.cli.planning import Sources, plan_of, refuse_breach, refuse_moved
     from baseload.cli.preview import preview_of
-    from baseload.cli.progress import progress
     from baseload.cli.project import choose_stack, locate, look_up, read_specs
-    from baseload.cli.stack import open_stack
+    from baseload.cli.stack import open_stack, operating
     from baseload.cli.views import plan as plan_view
     from baseload.cli.views import up as view
     from baseload.components import build
@@ -52,7 +51,7 @@ def up(
     if fresh.changes:
         stack.cloud.demand_key()
         run.terminal.confirm(f"Apply this to the stack {name}?", command="deploy up")
-    with progress(run.terminal) as on_event:
+    with operating(run) as on_event:
         outcome = stack.engine.up(stack.ref, lambda: build(specs), on_event, refresh=refresh)
     made = stack.engine.resources(stack.ref)
     sandbox = stack.cloud.is_sandbox
