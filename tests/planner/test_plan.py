@@ -380,6 +380,10 @@ def test_nothing_moved() -> None:
 
 
 def test_state_that_appears_or_vanishes_is_a_move() -> None:
+    first = [Change(op="create", urn=URN, fields=())]
+    assert moved(plan(spec(), changes=None), plan(spec(), changes=first)) == []
+    second = [Change(op="update", urn=URN, fields=())]
+    assert moved(plan(spec(), changes=None), plan(spec(), changes=second)) == [f"resource: {URN}: no change → update"]
     assert moved(plan(spec(), changes=None), plan(spec(), changes=())) == ["resource: the stack has state now"]
     assert moved(plan(spec(), changes=()), plan(spec(), changes=None)) == ["resource: the state is gone"]
 

@@ -393,6 +393,8 @@ def _shown(usd: Decimal | None) -> str:
 
 
 def _moved_resources(before: Plan, after: Plan) -> list[str]:
+    if before.changes is None and after.changes and all(change.op == "create" for change in after.changes):
+        return []  # reviewed before there was a stack: that everything will be created needed no list
     old, new = _by_resource(before), _by_resource(after)
     found = []
     for urn in sorted({*old, *new}):
