@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -93,6 +94,12 @@ def test_workers_do_not_outlive_their_server(folder, body, number):
     assert server.status(folder) is None
     assert server.start(folder) == addresses
     assert len(call("GET", f"{addresses.base_url}/serverless").json()["endpoints"]) == 1
+
+
+def test_a_server_whose_folder_is_removed_ends(folder):
+    pid = pid_of(server.start(folder))
+    shutil.rmtree(folder)
+    until(lambda: not is_alive(pid))
 
 
 def test_a_taken_port_is_said_so(folder):

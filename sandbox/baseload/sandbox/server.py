@@ -29,6 +29,7 @@ from baseload.sandbox.addresses import HOST, Addresses
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
+FOLDER_CHECK_S = 1.0
 COLD_START_VARIABLE = "BASELOAD_SANDBOX_COLD_START_S"
 _POLL_S = 0.02
 _PRIVATE = ("RUNPOD_", "PULUMI_", "AWS_", "MODAL_")
@@ -231,7 +232,11 @@ def _serve(folder: Path, ready_fd: int | None) -> None:
             if ready_fd is not None:
                 with os.fdopen(ready_fd, "w") as ready:
                     ready.write(json.dumps({"ports": sandbox.ports}) + "\n")
-            sandbox.wait()
+            while not sandbox.wait(FOLDER_CHECK_S):
+                if not folder.is_dir():
+                    # A removed project: nobody could find this process any more to stop it.
+                    sandbox.keep_nothing()
+                    return
             _write(folder / "server.json", {"ports": sandbox.ports, "pid": None})
     except OSError as error:
         if error.errno != errno.EADDRINUSE:

@@ -70,9 +70,17 @@ class Sandbox:
         """Let `wait` return; may be called from a signal handler."""
         self._stop_wishes.put(None)
 
-    def wait(self) -> None:
-        """Until somebody asks for the end, by `ask_to_stop` or the admin route, or the sandbox failed."""
-        self._stop_wishes.get()
+    def wait(self, longest_s: float | None = None) -> bool:
+        """Until somebody asks for the end, by `ask_to_stop` or the admin route, or the sandbox failed; whether so."""
+        try:
+            self._stop_wishes.get(timeout=longest_s)
+        except queue.Empty:
+            return False
+        return True
+
+    def keep_nothing(self) -> None:
+        """Write no file any more."""
+        self._file = None
 
     def endpoints(self) -> list[dict[str, Any]]:
         """All endpoints as the control plane shows them, without being a call."""
