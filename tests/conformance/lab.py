@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,14 @@ from typing import Any
 import grpc
 import pulumi
 from google.protobuf import empty_pb2, json_format, struct_pb2
-from pulumi.runtime.proto import errors_pb2, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2  # noqa: F401
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    status_pb2,
+)
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -60,6 +68,8 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         self.objects: dict[str, dict[str, Any]] = {}
         self.calls: list[dict[str, Any]] = []
         self.faults: dict[str, list[str]] = {}
+        self.remarks: dict[str, list[str]] = {}
+        """What is said, in passing, of a resource by name while it is created."""
         self.unconfirmed: dict[str, str] = {}
         """Ids by URN of creates whose answer never left."""
         self.hanging = threading.Event()
@@ -67,20 +77,24 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         self._made: Counter[str] = Counter()
         self._config: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
+        self._engine = ""
 
     def reset(self) -> None:
         self.objects.clear()
         self.calls.clear()
         self.faults.clear()
         self.unconfirmed.clear()
+        self.remarks.clear()
         self._made.clear()
         self._config.clear()
         self.hanging.clear()
 
     def Handshake(self, request, context):
+        self._engine = request.engine_address
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=True)
 
     def Attach(self, request, context):
+        self._engine = request.address
         return empty_pb2.Empty()
 
     def Cancel(self, request, context):
@@ -134,6 +148,7 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         inputs = read(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=request.properties)
+        self._remark(request.urn, self.remarks.get(request.name, ()))
         fault = self._fault("create", request.name)
         if fault == "fail":
             context.abort(grpc.StatusCode.UNKNOWN, f"no room for {request.name}")
@@ -188,6 +203,12 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         # A secret input stays marked, as a provider must see to itself.
         inputs = {key: secret(value) if key == "password" else value for key, value in known.items()}
         return provider_pb2.ReadResponse(id=request.id, inputs=write(inputs), properties=write(self._outputs(inputs)))
+
+    def _remark(self, urn: str, texts: Iterable[str]) -> None:
+        with grpc.insecure_channel(self._engine) as channel:
+            for text in texts:
+                line = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=text, urn=urn, ephemeral=True)
+                engine_pb2_grpc.EngineStub(channel).Log(line)
 
     def _outputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         outputs = {**inputs, "token": secret("t0ken"), "deep": {"list": [1, secret({"x": None})], "none": None}}

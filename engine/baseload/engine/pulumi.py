@@ -187,7 +187,7 @@ class PulumiEngine:
 
     def cancel(self, stack: StackRef) -> None:
         """See `Engine.cancel`."""
-        place = self._existing(stack)
+        place = self._place(stack)
         if place.backend and place.project:
             place.backend.break_locks(place.project.name, stack.stack)
         else:
