@@ -210,6 +210,7 @@ def test_bad_luck_in_json(
 def test_a_folder_that_cannot_be_written(project: Path, deploy: Run) -> None:
     result = deploy("plan", "--out", "nowhere/plan.json", "--json")
     assert result.code == ExitCode.ERROR
+    assert result.error == "machine/io", "one document, though a plan was made"
     result = deploy("-C", "/proc/nothing", "init", "--json")
     assert result.error.startswith("machine/")
     assert os.strerror(errno.ENOENT) in result.json["error"]["diagnostics"][0]["summary"]

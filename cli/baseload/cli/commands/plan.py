@@ -43,10 +43,11 @@ def plan(
 
         outcome = preview(run, sources, refresh=refresh)
     made = plan_of(sources, outcome, known.secrets)
+    if out is not None:
+        out.write_text(json.dumps(made.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     run.terminal.warn(made.diagnostics)
     run.terminal.show(view, made)
     if out is not None:
-        out.write_text(json.dumps(made.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         run.terminal.note(f"wrote {out}; `deploy up --plan {out}` applies exactly this")
     if made.breached:
         return ExitCode.LIMIT_BREACHED
