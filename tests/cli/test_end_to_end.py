@@ -140,7 +140,8 @@ def test_drift_is_told_and_mended(project: Path, cloud: Any, deploy: Run) -> Non
 def test_a_reviewed_plan_is_applied_or_says_what_moved(
     project: Path, cloud: Any, deploy: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deploy("up", "--yes")
+    assert deploy("plan", "--out", "first.json").code == 0
+    assert deploy("up", "--plan", "first.json", "--yes").code == 0, "a first plan, of a stack without state"
     edit(project, "max: 3", "max: 4")
     assert deploy("plan", "--out", "plan.json").code == 0
     edit(project, "max: 4", "max: 5")
