@@ -30,7 +30,9 @@ def human(value: Plan, page: Page) -> str:
     if len(value.models) > 1:
         lines += ["", *_total(value, page)]
     lines += ["", *map(page.dim, wrapped(_prices(value), page.width))]
-    if value.changes is not None:
+    if value.changes is None:
+        lines += ["", "The stack has no state yet: everything would be created."]
+    else:
         lines += ["", *_changes(value.changes, page)]
     return "\n".join(lines)
 
