@@ -251,10 +251,10 @@ def test_a_limit_that_the_known_part_breaks_is_breached_although_the_month_is_un
 def test_old_prices_warn_once_for_the_whole_plan() -> None:
     specs = [spec(name=gpu.lower(), target=replace(FLEX, gpu=gpu)) for gpu in ("ADA_24", "AMPERE_24", "HOPPER_141")]
     assert "prices/old" not in codes(plan(*specs))
-    made = plan(*specs, now=NOW + timedelta(days=60))  # read 2026-08-20, now 2026-10-31: 72 days
+    made = plan(*specs, now=NOW + timedelta(days=120))  # read 2026-08-20, now 2026-12-30: 132 days
     (warning,) = [item for item in made.diagnostics if item.code == "prices/old"]
     assert warning.severity is Severity.WARNING
-    assert "was read 72 days ago (2026-08-20)" in warning.summary
+    assert "was read 132 days ago (2026-08-20)" in warning.summary
 
 
 def test_the_oldest_price_is_the_one_named() -> None:
@@ -265,9 +265,9 @@ def test_the_oldest_price_is_the_one_named() -> None:
         return PriceBook("aged", rows)
 
     specs = [spec(name=gpu.lower(), target=replace(FLEX, gpu=gpu)) for gpu in ("ADA_24", "HOPPER_141")]
-    made = plan(*specs, book=aged(100), now=NOW + timedelta(days=60))  # 72 and 172 days
+    made = plan(*specs, book=aged(100), now=NOW + timedelta(days=120))  # 132 and 232 days
     (warning,) = [item for item in made.diagnostics if item.code == "prices/old"]
-    assert "runpod/serverless/HOPPER_141, was read 172 days ago (2026-05-12)" in warning.summary
+    assert "runpod/serverless/HOPPER_141, was read 232 days ago (2026-05-12)" in warning.summary
     assert made.to_json()["prices"]["oldest"] == "2026-05-12"
 
 

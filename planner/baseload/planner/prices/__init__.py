@@ -1,42 +1,68 @@
 """The price book: what things cost, from data files, each row with its source and the day it was read.
 
 A price that is not known is `None` and stays so, it is never zero. Nothing here asks a network or the clock: how old a
-price is, is said relative to a day the caller gives.
+price is, is said relative to a day the caller gives. One file per provider, read when a row of it is asked for, so
+that the plan of one endpoint does not pay for everybody's price list.
 """
 
 from __future__ import annotations
 
-import csv
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
-from baseload.planner.diagnostics import Diagnostic, Location
 from baseload.planner.errors import UsageError
 
-MAX_AGE = {"runpod": timedelta(days=60)}
-"""After how long a provider's prices should be read again. RunPod's pod prices rose by a fifth within three months of
-2026 while its serverless table stood still; providers without an entry never count as old."""
-
-UNITS = ("gpu-second",)
 CONFIDENCES = ("read", "second-hand", "estimated", "unknown")
-COLUMNS = ("provider", "product", "gpu", "unit", "usd", "read", "withdrawn", "confidence", "source", "note")
+
+UNITS: Mapping[str, int | None] = {
+    **{f"{thing}-{name}": seconds for thing in ("gpu", "instance") for name, seconds in
+       (("second", 1), ("minute", 60), ("hour", 3600))},
+    "core-second": 1,
+    "core-hour": 3600,
+    "gib-second": 1,
+    "gib-hour": 3600,
+    "gb-second": 1,
+    "second": 1,
+    "hour": 3600,
+    "month": None,
+    "gb-month": None,
+    "gb": None,
+    "request": None,
+    "million-requests": None,
+    "million-tokens": None,
+    "factor": None,
+}  # fmt: skip
+"""What one price is for, with the seconds of those that are for a time.
+
+`gpu-…` is for one GPU, `instance-…` for a machine whole with its `count` of them, `core` is a physical core, `gb` 10^9
+and `gib` 2^30 bytes; `factor` is no price but what other prices of the provider are multiplied by.
+"""
+
+SECONDS = {unit: seconds for unit, seconds in UNITS.items() if seconds is not None}
+
+BUNDLED = "bundled"
+MONTH_HOURS = Decimal(730)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Price:
-    """One row: what one `unit` of a provider's product costs."""
+    """One row: what one `unit` of a provider's product costs.
+
+    Rows are compared by what a plan document says of them; how the time is billed is not part of that.
+    """
 
     provider: str
     product: str
     """`serverless`: RunPod's Flex rate, which Active workers also pay (less a negotiated discount)."""
     gpu: str
-    """The provider's own name, for RunPod a pool id."""
+    """The provider's own name of what is priced: for RunPod a pool or a GPU type, for AWS an instance type, and for
+    what is no GPU a word (`cpu`, `memory`, `requests`)."""
     unit: str
-    """`gpu-second`."""
+    """One of `UNITS`."""
     usd: Decimal | None
     """None: the provider publishes no price."""
     read: date
@@ -47,19 +73,55 @@ class Price:
     """`read` in the source itself, `second-hand`, `estimated`, or `unknown` where there is no price."""
     source: str
     note: str
+    card: str = field(default="", compare=False)
+    """What people call the GPU (`H100-80GB`); empty where the price is for no single kind."""
+    count: int = field(default=0, compare=False)
+    """GPUs in what is priced; 0 where it has none."""
+    region: str = ""
+    """Empty: everywhere."""
+    tier: str = ""
+    """What else tells prices of one thing apart: `secure`, `input`, or from which quantity on it holds (`>=6000`)."""
+    includes: str = field(default="", compare=False)
+    """What is not billed extra: `cpu memory`."""
+    increment_s: Decimal | None = field(default=None, compare=False)
+    """Time is billed in steps of this; None is unknown, and taken as none."""
+    keep_warm_s: int | None = field(default=None, compare=False)
+    """How long a worker without requests is kept, and billed, unless told otherwise; None is not published."""
+    always_on: bool = field(default=False, compare=False)
+    """It never stops by itself."""
+    bills_cold_start: bool | None = field(default=None, compare=False)
+    """None is not published."""
+    max_age_days: int | None = field(default=None, compare=False)
+    """When it should be read again; None is never."""
 
     @property
     def id(self) -> str:
-        """What it is the price of: `runpod/serverless/ADA_24`."""
-        return f"{self.provider}/{self.product}/{self.gpu}"
+        """What it is the price of: `runpod/serverless/ADA_24`, with `@region` and `#tier` where it has them."""
+        region, tier = f"@{self.region}" if self.region else "", f"#{self.tier}" if self.tier else ""
+        return f"{self.provider}/{self.product}/{self.gpu}{region}{tier}"
 
-    def is_old(self, on: date) -> bool:
-        """Whether it should be read again by that day."""
-        max_age = MAX_AGE.get(self.provider)
-        return max_age is not None and on - self.read > max_age
+    @property
+    def seconds(self) -> int | None:
+        """Of one unit; None where the price is not for a time."""
+        return UNITS[self.unit]
+
+    @property
+    def usd_per_hour(self) -> Decimal | None:
+        """The same price for an hour of one GPU, or of what `unit` counts; None where unknown or not for a time."""
+        return None if self.usd is None or self.seconds is None else self.usd * 3600 / self.seconds
+
+    @property
+    def starts_at(self) -> Decimal:
+        """The monthly quantity from which this price holds, 0 without a tier."""
+        return Decimal(self.tier.removeprefix(">=")) if self.tier.startswith(">=") else Decimal(0)
+
+    def is_old(self, on: date, max_age_days: int | None = None) -> bool:
+        """Whether it should be read again by that day; `max_age_days` instead of the row's own."""
+        days = self.max_age_days if max_age_days is None else max_age_days
+        return days is not None and self.withdrawn is None and on - self.read > timedelta(days=days)
 
     def to_json(self) -> dict[str, str | None]:
-        """The document form; the amount as a decimal string."""
+        """The form in a plan document; the amount as a decimal string."""
         return {
             "id": self.id,
             "unit": self.unit,
@@ -71,32 +133,92 @@ class Price:
             "note": self.note,
         }
 
+    def details(self) -> dict[str, object]:
+        """The form in a list of prices: everything the row says."""
+        hourly = self.usd_per_hour
+        return {
+            **self.to_json(),
+            "provider": self.provider,
+            "product": self.product,
+            "gpu": self.gpu,
+            "card": self.card or None,
+            "count": self.count,
+            "region": self.region or None,
+            "tier": self.tier or None,
+            "usd_per_hour": None if hourly is None else format(hourly.normalize(), "f"),
+            "includes": self.includes.split(),
+            "increment_s": None if self.increment_s is None else format(self.increment_s, "f"),
+            "keep_warm_s": self.keep_warm_s,
+            "always_on": self.always_on,
+            "bills_cold_start": self.bills_cold_start,
+            "max_age_days": self.max_age_days,
+        }
+
 
 class PriceBook:
     """Prices by what they are the price of; no two rows that hold today price the same thing."""
 
-    def __init__(self, name: str, rows: Iterable[Price]) -> None:
-        self.name = name
-        self._rows = tuple(rows)
-        self._current: dict[str, Price] = {}
-        for row in self._rows:
-            if row.withdrawn is not None:
-                continue
-            if row.id in self._current:
-                raise UsageError.of(
-                    "prices/duplicate",
-                    f"the price book {name!r} has two prices for {row.id}",
-                    hint="keep the one that holds; give the other the day since which it does not, as `withdrawn`",
-                )
-            self._current[row.id] = row
+    def __init__(
+        self,
+        name: str,
+        rows: Iterable[Price] = (),
+        *,
+        files: Mapping[str, Callable[[], Sequence[Price]]] | None = None,
+        month_hours: Decimal = MONTH_HOURS,
+    ) -> None:
+        """`files` are rows by provider that are read when asked for; `rows` of the same thing win over them."""
+        self.name, self.month_hours = name, month_hours
+        self._files = dict(files or {})
+        self._own: dict[str, list[Price]] = {}
+        for row in rows:
+            self._own.setdefault(row.provider, []).append(row)
+        self._known: dict[str, dict[str, Price]] = {}
+        for provider in self._own:
+            _by_id(self._own[provider], name)
+
+    def providers(self) -> tuple[str, ...]:
+        """Everyone the book has a row of, sorted."""
+        return tuple(sorted({*self._files, *self._own}))
+
+    def of(self, provider: str) -> tuple[Price, ...]:
+        """All rows of a provider, the withdrawn and the unknown included."""
+        own = self._own.get(provider, [])
+        told = {row.id for row in own}
+        read = self._files[provider]() if provider in self._files else ()
+        return (*(row for row in read if row.id not in told or row.withdrawn), *own)
 
     def rows(self) -> tuple[Price, ...]:
-        """All rows in the order of the files, the withdrawn and the unknown included."""
-        return self._rows
+        """All rows by provider."""
+        return tuple(row for provider in self.providers() for row in self.of(provider))
 
-    def find(self, provider: str, product: str, gpu: str) -> Price | None:
-        """The row that holds today, None where the book has none; its `usd` may still be None."""
-        return self._current.get(f"{provider}/{product}/{gpu}")
+    def find(self, provider: str, product: str, gpu: str, *, region: str = "", tier: str = "") -> Price | None:
+        """The row that holds today, None where the book has none; its `usd` may still be None.
+
+        What is asked for with a region is also found where it costs the same in all.
+        """
+        known = self._current(provider)
+        place, kind = f"@{region}" if region else "", f"#{tier}" if tier else ""
+        name = f"{provider}/{product}/{gpu}"
+        return known.get(f"{name}{place}{kind}") or known.get(f"{name}{kind}")
+
+    def get(self, row_id: str) -> Price | None:
+        """The row that holds today by its id."""
+        return self._current(row_id.partition("/")[0]).get(row_id)
+
+    def tiers(self, provider: str, product: str, gpu: str, *, region: str = "") -> tuple[Price, ...]:
+        """The rows of one thing whose price depends on the month's quantity, from the smallest on."""
+        rows = [
+            row
+            for row in self._current(provider).values()
+            if (row.product, row.gpu) == (product, gpu) and row.region in ("", region)
+        ]
+        return tuple(sorted(rows, key=lambda row: row.starts_at))
+
+    def with_rows(self, rows: Iterable[Price], name: str) -> PriceBook:
+        """This book with other rows over its own, for instance negotiated prices."""
+        own = {row.id: row for provider in self._own for row in self._own[provider]}
+        own |= {row.id: row for row in rows}
+        return PriceBook(name, own.values(), files=self._files, month_hours=self.month_hours)
 
     def to_json(self) -> dict[str, object]:
         """What `deploy prices --json` prints."""
@@ -104,79 +226,107 @@ class PriceBook:
             "schema": "baseload.prices/1",
             "book": self.name,
             "currency": "USD",
-            "prices": [row.to_json() for row in self._rows],
+            "month_hours": format(self.month_hours, "f"),
+            "prices": [row.details() for row in self.rows()],
         }
+
+    def _current(self, provider: str) -> dict[str, Price]:
+        if provider not in self._known:
+            self._known[provider] = _by_id(self.of(provider), self.name)
+        return self._known[provider]
+
+
+def _by_id(rows: Iterable[Price], book: str) -> dict[str, Price]:
+    found: dict[str, Price] = {}
+    for row in rows:
+        if row.withdrawn is not None:
+            continue
+        if row.id in found:
+            raise UsageError.of(
+                "prices/duplicate",
+                f"the price book {book!r} has two prices for {row.id}",
+                hint="keep the one that holds; give the other the day since which it does not, as `withdrawn`",
+            )
+        found[row.id] = row
+    return found
 
 
 @functools.cache
 def bundled() -> PriceBook:
     """The price book that comes with this version."""
     folder = Path(__file__).parent
-    return PriceBook("bundled", [row for file in sorted(folder.glob("*.csv")) for row in read(file)])
+    return PriceBook(BUNDLED, files={file.stem: _reader(file) for file in sorted(folder.glob("*.csv"))})
 
 
-def read(file: Path) -> list[Price]:
-    """The rows of one CSV file with the columns `COLUMNS`.
+def _reader(file: Path) -> Callable[[], Sequence[Price]]:
+    @functools.cache
+    def rows() -> Sequence[Price]:
+        return read(file)
 
-    Raises UsageError with every bad row: no number, negative, infinite, a day that is none, an unknown confidence.
-    """
-    rows, problems = [], []
-    with file.open(encoding="utf-8", newline="") as lines:
-        table = csv.DictReader(lines)
-        if tuple(table.fieldnames or ()) != COLUMNS:
-            raise UsageError.of(
-                "prices/columns",
-                f"the first line must name the columns {','.join(COLUMNS)}",
-                where=Location(file, 1),
-            )
-        for cells in table:
-            try:
-                rows.append(_price(cells))
-            except ValueError as error:
-                where = Location(file, table.line_num)
-                problems.append(Diagnostic(code="prices/row", summary=f"not a price row: {error}", where=where))
-    if problems:
-        raise UsageError(*problems)
     return rows
 
 
-def _price(cells: dict[str, str]) -> Price:
-    if None in cells or None in cells.values():
-        msg = f"it has not {len(COLUMNS)} columns"
-        raise ValueError(msg)
-    usd = _amount(cells["usd"])
-    if cells["unit"] not in UNITS:
-        msg = f"unit {cells['unit']!r} is none of {', '.join(UNITS)}"
-        raise ValueError(msg)
-    if cells["confidence"] not in CONFIDENCES or (cells["confidence"] == "unknown") != (usd is None):
-        msg = f"confidence {cells['confidence']!r} does not fit usd {cells['usd']!r}"
-        raise ValueError(msg)
-    if not cells["source"]:
-        msg = "it names no source"
-        raise ValueError(msg)
-    return Price(
-        provider=cells["provider"],
-        product=cells["product"],
-        gpu=cells["gpu"],
-        unit=cells["unit"],
-        usd=usd,
-        read=date.fromisoformat(cells["read"]),
-        withdrawn=date.fromisoformat(cells["withdrawn"]) if cells["withdrawn"] else None,
-        confidence=cells["confidence"],
-        source=cells["source"],
-        note=cells["note"],
+def book(name: str = BUNDLED) -> PriceBook:
+    """A price book by name, or of a CSV file or a folder of them.
+
+    `bundled`; `seed-s1` and `seed-s2`: the prices of two articles, for a month of 720 hours without idle time or cold
+    starts (docs/seeds.md), never to plan with. Raises UsageError for what is none of these, and for bad rows.
+    """
+    if name == BUNDLED:
+        return bundled()
+    seeds = Path(__file__).parent / "seeds"
+    if (file := seeds / f"{name}.csv").is_file() and Path(name).name == name:
+        return PriceBook(name, read(file), month_hours=Decimal(720))
+    path = Path(name)
+    if not path.exists():
+        known = ", ".join([BUNDLED, *sorted(file.stem for file in seeds.glob("*.csv"))])
+        raise UsageError.of(
+            "prices/no-book",
+            f"there is no price book {name!r}",
+            hint=f"known are {known}; or name a CSV file, or a folder of them",
+        )
+    return PriceBook(name, read_all(sorted(path.glob("*.csv")) if path.is_dir() else [path]))
+
+
+def with_negotiated(under: PriceBook, root: Path) -> PriceBook:
+    """`under` with the prices in `prices/*.csv` of a project's root over it; the same book where there are none.
+
+    Raises UsageError with the place of every bad row.
+    """
+    files = sorted((root / "prices").glob("*.csv"))
+    return under.with_rows(read_all(files), f"{under.name}+prices") if files else under
+
+
+def read(file: Path) -> list[Price]:
+    """The rows of one CSV file; see `read_all`."""
+    return read_all([file])
+
+
+def read_all(files: Sequence[Path]) -> list[Price]:
+    """The rows of CSV files, no two of which price the same thing.
+
+    Raises UsageError with every bad row by file and line: no amount, zero, negative, infinite, in another currency, a
+    day that is none, an unknown unit or confidence, a second price for one thing.
+    """
+    from baseload.planner.prices.table import read_table
+
+    return read_table(files)
+
+
+def unpriced(provider: str, product: str, gpu: str) -> UsageError:
+    """The error of who must have a price that no book has."""
+    error = UsageError.of(
+        "prices/unpriced",
+        f"no price is known for {provider}/{product}/{gpu}",
+        hint=how_to_enter(provider),
     )
+    assert isinstance(error, UsageError)
+    return error
 
 
-def _amount(text: str) -> Decimal | None:
-    if not text:
-        return None
-    try:
-        usd = Decimal(text)
-    except InvalidOperation:
-        msg = f"{text!r} is no amount"
-        raise ValueError(msg) from None
-    if not usd.is_finite() or usd <= 0:
-        msg = f"{text!r} is no price above zero; leave it empty where none is known"
-        raise ValueError(msg)
-    return usd
+def how_to_enter(provider: str) -> str:
+    """The remedy for a price that is not known."""
+    return (
+        f"enter it in prices/{provider}.csv beside Pulumi.yaml, with the columns "
+        "provider,product,gpu,unit,usd,read,source (`deploy prices show` prints a row)"
+    )

@@ -1,0 +1,178 @@
+"""Price rows from CSV files: every bad row is named by file, line and reason.
+
+Knows the form of a row, not what rows are for. Separate from the book, which is loaded where no row is asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from baseload.planner.diagnostics import Diagnostic, Location
+from baseload.planner.errors import UsageError
+from baseload.planner.prices import CONFIDENCES, UNITS, Price
+
+REQUIRED = ("provider", "product", "gpu", "unit", "usd", "read", "source")
+COLUMNS = (
+    *("provider", "product", "gpu", "card", "count", "region", "tier", "unit", "usd", "includes", "increment_s"),
+    *("keep_warm_s", "bills_cold_start", "read", "withdrawn", "max_age_days", "confidence", "source", "note"),
+)
+"""Those of the bundled files; a user's file may leave out all that are not in `REQUIRED`, and add `currency`."""
+
+_CURRENCY = re.compile(r"[€£¥₹]|\b(?!USD\b)[A-Z]{3}\b")
+ALWAYS = "always"
+
+
+def read_table(files: Sequence[Path]) -> list[Price]:
+    """The rows of the files in their order. Raises UsageError with every problem of all files."""
+    rows: list[Price] = []
+    problems: list[Diagnostic] = []
+    seen: dict[str, Location] = {}
+    for file in files:
+        for where, cells in _lines(file):
+            try:
+                row = _price(cells)
+            except ValueError as error:
+                problems.append(Diagnostic(code="prices/row", summary=f"not a price row: {error}", where=where))
+                continue
+            if row.withdrawn is None and row.id in seen:
+                problems.append(_duplicate(row, where, seen[row.id]))
+            elif row.withdrawn is None:
+                seen[row.id] = where
+            rows.append(row)
+    if problems:
+        raise UsageError(*problems)
+    return rows
+
+
+def write_table(rows: Sequence[Price]) -> str:
+    """The text of a file that `read_table` reads, the header first."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    table.writerows([_cell(row, column) for column in COLUMNS] for row in rows)
+    return text.getvalue()
+
+
+def _cell(row: Price, column: str) -> str:
+    if column == "keep_warm_s" and row.always_on:
+        return ALWAYS
+    value = getattr(row, column)
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _duplicate(row: Price, where: Location, first: Location) -> Diagnostic:
+    return Diagnostic(
+        code="prices/duplicate",
+        summary=f"two prices for {row.id}; the other stands in {first}",
+        where=where,
+        hint="keep the one that holds; give the other the day since which it does not, as `withdrawn`",
+    )
+
+
+def _lines(file: Path) -> Iterator[tuple[Location, dict[str, str]]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError.of("prices/columns", f"not a text file: {error}", where=Location(file)) from error
+    table = csv.DictReader(text.splitlines())
+    names = list(table.fieldnames or ())
+    missing = [name for name in REQUIRED if name not in names]
+    other = [name for name in names if name not in (*COLUMNS, "currency")]
+    if missing or other or len(set(names)) != len(names):
+        reason = f"it lacks {', '.join(missing)}" if missing else f"unknown or double: {', '.join(other) or names}"
+        raise UsageError.of(
+            "prices/columns",
+            f"the first line must name the columns of a price book: {reason}",
+            where=Location(file, 1),
+            hint=f"needed are {','.join(REQUIRED)}; known too: "
+            f"{','.join(name for name in COLUMNS if name not in REQUIRED)},currency",
+        )
+    for cells in table:
+        where = Location(file, table.line_num)
+        if None in cells or None in cells.values():
+            cells = {"": f"it has not {len(names)} columns"}
+        yield where, cells
+
+
+def _price(cells: dict[str, str]) -> Price:
+    if "" in cells:
+        raise ValueError(cells[""])
+    cells = {name: cell.strip() for name, cell in cells.items()}
+    if (currency := cells.get("currency") or "USD") != "USD":
+        raise ValueError(f"prices are in USD, this one is in {currency}; convert it, and say the rate in `note`")
+    for name in ("provider", "product", "gpu", "source"):
+        if not cells[name]:
+            raise ValueError(f"it names no {name}")
+    usd = _amount(cells["usd"])
+    confidence = cells.get("confidence") or ("unknown" if usd is None else "read")
+    if cells["unit"] not in UNITS:
+        raise ValueError(f"unit {cells['unit']!r} is none of {', '.join(UNITS)}")
+    if confidence not in CONFIDENCES or (confidence == "unknown") != (usd is None):
+        raise ValueError(f"confidence {confidence!r} does not fit usd {cells['usd']!r}")
+    keep_warm = cells.get("keep_warm_s", "")
+    return Price(
+        provider=cells["provider"],
+        product=cells["product"],
+        gpu=cells["gpu"],
+        card=cells.get("card", ""),
+        count=_whole("count", cells.get("count", "")) or 0,
+        region=cells.get("region", ""),
+        tier=_tier(cells.get("tier", "")),
+        unit=cells["unit"],
+        usd=usd,
+        includes=cells.get("includes", ""),
+        increment_s=_amount(cells.get("increment_s", "")),
+        keep_warm_s=None if keep_warm == ALWAYS else _whole("keep_warm_s", keep_warm),
+        always_on=keep_warm == ALWAYS,
+        bills_cold_start=_yes_no(cells.get("bills_cold_start", "")),
+        read=date.fromisoformat(cells["read"]),
+        withdrawn=date.fromisoformat(cells["withdrawn"]) if cells.get("withdrawn") else None,
+        max_age_days=_whole("max_age_days", cells.get("max_age_days", "")),
+        confidence=confidence,
+        source=cells["source"],
+        note=cells.get("note", ""),
+    )
+
+
+def _amount(text: str) -> Decimal | None:
+    if not text:
+        return None
+    if _CURRENCY.search(text):
+        raise ValueError(f"{text!r} is in another currency; prices are in USD: convert it, and say the rate in `note`")
+    try:
+        usd = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no amount") from None
+    if not usd.is_finite() or usd <= 0:
+        raise ValueError(f"{text!r} is no price above zero; leave it empty where none is known")
+    return usd
+
+
+def _tier(text: str) -> str:
+    if text.startswith(">=") and not text.removeprefix(">=").isdecimal():
+        raise ValueError(f"tier {text!r} does not say from which quantity on, as in '>=6000'")
+    return text
+
+
+def _whole(column: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal():
+        raise ValueError(f"{column} {text!r} is no whole number")
+    return int(text)
+
+
+def _yes_no(text: str) -> bool | None:
+    if text not in ("", "yes", "no"):
+        raise ValueError(f"bills_cold_start {text!r} is neither yes nor no")
+    return {"yes": True, "no": False}.get(text)
