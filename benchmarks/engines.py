@@ -1,4 +1,4 @@
-"""The embedded engine against the Pulumi CLI: same provider (attached, 50 ms a create), same parallelism, whole process."""
+"""The embedded engine against the Pulumi CLI: one attached provider, 50 ms a create, whole processes."""
 
 from __future__ import annotations
 

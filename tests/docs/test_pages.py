@@ -28,9 +28,9 @@ NEEDS_A_CLOUD = {"getting-started.md": [2]}
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A sandbox that the commands of the pages reach without naming it, and no CLI's engine."""
-    folder = tmp_path / "sandbox"
+    folder = tmp_path_factory.mktemp("sandbox")
     env = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -38,7 +38,6 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         "BASELOAD_ENGINE": "embedded",
         "COLUMNS": "100",
     }
-    folder.mkdir()
     started = subprocess.run(
         ["deploy", "-C", str(folder), "sandbox", "start", "--json"], env=env, capture_output=True, check=True
     )

@@ -62,6 +62,18 @@ def test_an_owner_is_a_random_id_and_costs_no_call(stub):
     stub.Delete(pb.DeleteRequest(urn=urn, id=id_))
 
 
+def test_an_owner_keeps_the_cloud_in_mind_before_there_is_an_endpoint(driver, runpod):
+    urn = "urn:pulumi:dev::shop::baseload-runpod:index:Owner::owner"
+    made = driver.stub.Create(pb.CreateRequest(urn=urn))
+    assert dict(made.properties) == {"cloud": f"{runpod.url}/v2"}
+    elsewhere = pb.DeleteRequest(urn=urn, id=made.id)
+    elsewhere.properties.update({"cloud": "https://api.runpod.io/v2"})
+    with pytest.raises(grpc.RpcError, match="made on https://api.runpod.io/v2"):
+        driver.stub.Delete(elsewhere)
+    driver.stub.Delete(pb.DeleteRequest(urn=urn, id=made.id, properties=made.properties))
+    assert runpod.calls == []
+
+
 def test_the_plugin_loads_no_http_library_before_it_needs_one():
     code = "import sys, baseload.providers.runpod.plugin as p; p.provider({}); print('httpx' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

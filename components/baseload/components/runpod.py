@@ -21,7 +21,7 @@ class Owner(pulumi.CustomResource):
     """
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("baseload-runpod:index:Owner", name, {}, opts)
+        super().__init__("baseload-runpod:index:Owner", name, {"cloud": None}, opts)
 
 
 @pulumi.type_token("baseload-runpod:index:Endpoint")

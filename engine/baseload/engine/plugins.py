@@ -34,8 +34,13 @@ START_LIMIT_S = 60.0
 """Until a plugin has printed its port; Pulumi sets no limit and can hang here."""
 STOP_LIMIT_S = 5.0
 """Between the request to end and the kill; Pulumi's own limit."""
-CHANNEL_OPTIONS = (("grpc.max_receive_message_length", 400 << 20), ("grpc.max_send_message_length", 400 << 20))
-"""Pulumi's own limit for messages."""
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 400 << 20),
+    ("grpc.max_send_message_length", 400 << 20),
+    ("grpc.max_metadata_size", 16 << 20),
+)
+"""Pulumi's own limit for messages. A partial failure travels as metadata, with the whole resource in it: 16 MiB as Go
+takes, where gRPC for Python takes 16 KiB and would lose the id."""
 
 SEVERITIES = {
     engine_pb2.DEBUG: "debug",

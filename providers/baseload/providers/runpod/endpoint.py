@@ -23,6 +23,7 @@ from baseload.providers.framework.resource import InitFailed, Made, Operation, P
 from baseload.providers.runpod import errors
 from baseload.providers.runpod.client import SEARCH_AGE_S, Client, Document
 from baseload.providers.runpod.fields import EFFECTS, SETS, Effect
+from baseload.providers.runpod.owner import same_cloud
 
 TOKEN: Final = "baseload-runpod:index:Endpoint"
 
@@ -221,7 +222,7 @@ class Endpoint(Resource):
     def read(self, operation: Operation, id_: str, inputs: Properties, state: Properties) -> Made | None:
         """The endpoint as it is, from a list shared with other reads; None when RunPod denies it."""
         client = self._client()
-        _same_cloud(client, state)
+        same_cloud(client.cloud, state)
         live = client.find(operation, id_)
         if live is None:
             return None
@@ -246,7 +247,7 @@ class Endpoint(Resource):
     ) -> Made:
         """PATCH the changed top-level fields, then wait for the workers; without a change, mend what differs."""
         client = self._client()
-        _same_cloud(client, state)
+        same_cloud(client.cloud, state)
         own = state.get("marker") or marker(inputs["owner"], operation.urn)
         changes, live = _changed(old_inputs, inputs), {"id": id_}
         if not changes or changes & NEED_LIVE:
@@ -261,7 +262,7 @@ class Endpoint(Resource):
     def delete(self, operation: Operation, id_: str, state: Properties) -> None:
         """Delete it and see it gone; already gone is fine."""
         client = self._client()
-        _same_cloud(client, state)
+        same_cloud(client.cloud, state)
         operation.status("deleting")
         try:
             client.delete(operation, id_)
@@ -619,16 +620,6 @@ def _mark_of(live: Document, own_mark: str) -> str:
 def _is_marked(live: Document, mark: str, name: str) -> bool:
     there = (live.get("env") or {}).get(MARKER)
     return bool(there == mark) if there is not None else _without_fb(live) == name
-
-
-def _same_cloud(client: Client, state: Properties) -> None:
-    there = state.get("cloud")
-    if there and there != client.cloud:
-        raise UsageError.of(
-            "runpod/other-cloud",
-            f"This endpoint was made on {there}; RUNPOD_BASE_URL names {client.cloud}",
-            hint="Set RUNPOD_BASE_URL to the cloud the stack was made on, or use another stack.",
-        )
 
 
 def _warn_of_scale_down(operation: Operation, actual: Document, known: Properties) -> None:

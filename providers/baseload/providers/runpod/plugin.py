@@ -14,7 +14,7 @@ from importlib.metadata import version
 from baseload.providers.framework.resource import Time
 from baseload.providers.framework.servicer import Provider
 from baseload.providers.framework.serving import main as serve
-from baseload.providers.runpod.client import Client, address
+from baseload.providers.runpod.client import BASE_URL, Client, address
 from baseload.providers.runpod.endpoint import Endpoint
 from baseload.providers.runpod.jobs import ENDPOINT_BASE_URL
 from baseload.providers.runpod.owner import Owner
@@ -43,9 +43,10 @@ def provider(
         variable = "RUNPOD_ENDPOINT_BASE_URL"
         return address(environment, variable, ENDPOINT_BASE_URL) if environment.get(variable) else None
 
+    owner = Owner(lambda: address(environment, "RUNPOD_BASE_URL", BASE_URL))
     endpoint = Endpoint(client, job_url)
     text = "RunPod serverless endpoints, over REST v2."
-    plugin = Provider(PACKAGE, version("baseload"), (Owner(), endpoint), text=text, time=time)
+    plugin = Provider(PACKAGE, version("baseload"), (owner, endpoint), text=text, time=time)
 
     def another_engine() -> None:
         endpoint.forget()
