@@ -289,7 +289,7 @@ def test_a_refresh_without_its_parent_and_dependency_leaves_a_valid_state(stack:
     stack.refresh()
     child = stack.state("child")
     assert child.parent.endswith("::shop-dev")
-    assert (child.dependencies, child.property_dependencies) == ((), {"of": ()})
+    assert (child.dependencies, child.property_dependencies) == ((), {})
     stack.destroy()
     assert cloud.names() == []
 

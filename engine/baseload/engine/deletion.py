@@ -69,6 +69,7 @@ class _Deletion:
             if state.pending_replacement or state.external:
                 op = Op.DISCARD
             if op is Op.DELETE and state.protect:
+                self._report.started(op, state)
                 raise self._steps.refuse_protected(op, state, stop=False)
             self._report.check()
             needed = needs_provider(state) and not self._steps.dry_run

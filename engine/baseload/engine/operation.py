@@ -16,7 +16,7 @@ from baseload.engine.backend import now
 from baseload.engine.deletion import delete_unwanted
 from baseload.engine.deployment import Deployment
 from baseload.engine.interface import OnEvent, Outcome, Program
-from baseload.engine.ledger import Ledger, is_provider
+from baseload.engine.ledger import STACK_TYPE, Ledger, is_provider
 from baseload.engine.monitor import Monitor, ProgramLog
 from baseload.engine.plugins import Plugins
 from baseload.engine.program import ProgramRun, explain
@@ -86,7 +86,8 @@ class Operation:
         """Read every resource; the differences are the result."""
         with self.session.writer or nullcontext():
             refresh(self._steps, self._providers, parallel, count=True)
-        return self.report.conclude({})
+        stacks = (state for state in self._ledger.olds() if state.type == STACK_TYPE)
+        return self.report.conclude(next((state.outputs for state in stacks), {}))
 
     def destroy(self, parallel: int) -> Outcome:
         """Delete every resource."""

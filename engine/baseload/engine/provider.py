@@ -79,7 +79,7 @@ class Diff:
     @property
     def replace(self) -> bool:
         """Whether the provider cannot do it in place."""
-        return bool(self.replaces)
+        return bool(self.replaces) or any(item.replaces for item in self.detailed.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,9 +47,14 @@ class _Refresh:
         self._count = count
 
     def run(self, parallel: int, only: Callable[[ResourceState], bool]) -> None:
-        olds = [state for state in self._ledger.olds() if _readable(state) and only(state)]
+        wanted = [state for state in self._ledger.olds() if only(state)]
+        olds = [state for state in wanted if _readable(state)]
         with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="refresh") as pool:
             found = dict(zip(map(id, olds), pool.map(self._read, olds), strict=True))
+        for state in wanted:
+            if not state.custom or is_provider(state.type):  # nothing to read, but Pulumi counts it
+                self._report.started(Op.REFRESH, state)
+                self._tell(Op.SAME, state)
         _record(self._ledger, found)
         self._settle({old.urn for old in olds if found[id(old)] is not old})
 
@@ -150,9 +155,9 @@ def _without_dangling(state: ResourceState, present: set[str], parents: dict[str
     while parent and parent not in present:
         parent = parents.get(parent, "")
     dependencies = tuple(urn for urn in state.dependencies if urn in present)
-    properties = {
-        key: tuple(urn for urn in urns if urn in present) for key, urns in state.property_dependencies.items()
-    }
+    # A key without dependencies goes too, as in Pulumi (`rebuildBaseState`).
+    found = ((key, tuple(urn for urn in urns if urn in present)) for key, urns in state.property_dependencies.items())
+    properties = {key: urns for key, urns in found if urns}
     wanted = (parent, dependencies, properties)
     if wanted == (state.parent, state.dependencies, dict(state.property_dependencies)):
         return state

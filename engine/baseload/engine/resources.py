@@ -20,7 +20,7 @@ from baseload.engine.provider import Checked, Diff, Provider, ProviderError
 from baseload.engine.providers import Providers
 from baseload.engine.report import Report
 from baseload.engine.state import ResourceState
-from baseload.engine.steps import Steps, needs_provider
+from baseload.engine.steps import Steps, marked, needs_provider
 from baseload.engine.wire import COMPUTED, Values, reset
 
 
@@ -58,7 +58,7 @@ class Resources:
         elif imported:
             made = old
         else:
-            made = self._steps.same(replace(state, outputs=old.outputs))
+            made = self._steps.same(replace(state, outputs=marked(state, dict(old.outputs))))
         return Registered(made.id, made.outputs)
 
     def _check(self, goal: Goal, provider: Provider, olds: Values) -> dict[str, Any]:
