@@ -18,6 +18,7 @@ import cmath
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 _TALBOT_NODES = 18
 """Nodes of the Laplace inversion: about ten digits in double precision for the real-pole transforms used here."""
@@ -25,6 +26,28 @@ _TALBOT_NODES = 18
 _FOREVER_S = 1e12
 _SHORTEST_S = 1e-6
 """Service times below a microsecond count as one: rates of service must stay finite."""
+
+
+class Dispatch(StrEnum):
+    """Which warm worker with room gets a request."""
+
+    PACKED = "packed"
+    """The fullest, then the one that became idle last."""
+    BALANCED = "balanced"
+    """The least loaded, then the one that has been idle longest."""
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetTracking:
+    """The start rule of scalers that look once a minute at the mean number of requests in the pool."""
+
+    target: float
+    """Requests, waiting or running, per worker that the scaler aims at."""
+    out_cooldown_s: float = 0.0
+    """Between two rounds of starts."""
+    in_after_s: float = 900.0
+    """Workers stop after fewer have been wanted for this long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +69,29 @@ class Pool:
     concurrency: int = 1
     workers_min: int = 0
     workers_max: int = 1
+    dedicated: int = 0
+    """Replicas beside the pool, as concurrent as its workers, that take requests first; the pool gets the overflow."""
+    dispatch: Dispatch = Dispatch.PACKED
+
+    # Only the simulation knows these.
+    cold_start_cv: float = 0.0
+    """Coefficient of variation of the cold start, log-normal."""
+    buffer: int = 0
+    """Idle workers that are kept, and started, beyond those in use."""
+    requests_per_worker: int = 0
+    """Start rule by count: a worker for so many requests, waiting or running; 0 is by waiting requests."""
+    tracking: TargetTracking | None = None
+    rejects_at_cap: bool = False
+    """A request that finds all workers of the maximum full, or on their way, is rejected instead of queued."""
+    fails_at_zero: bool = False
+    """A request that finds no worker fails (and starts one) instead of waiting for it."""
+    increment_s: float = 0.0
+    """Each run of a worker is billed in whole multiples of this."""
+    service_alone: float = 1.0
+    """Service time of a request alone on a worker, as share of `service_s` (which holds at full concurrency)."""
+    schedule: tuple[tuple[float, int], ...] = ()
+    """(second of the period, minimum workers from then on), from second 0; empty is `workers_min` all the time."""
+    schedule_period_s: float = 86_400.0
 
     @property
     def load(self) -> float:
