@@ -7,6 +7,7 @@ encrypted are compared) and who wrote the file. The ids of `lab` need no normali
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -253,22 +254,6 @@ def short(urn: str) -> str:
     return urn.split("::", 2)[-1]
 
 
-def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Where two records differ, a line each."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            place = f"{path}.{key}"
-            if key not in new or key not in old:
-                yield f"{place}: {old.get(key, '(absent)')!r} != {new.get(key, '(absent)')!r}"
-            else:
-                yield from differences(old[key], new[key], place)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (before, after) in enumerate(zip(old, new, strict=True)):
-            yield from differences(before, after, f"{path}[{index}]")
-    elif old != new or isinstance(old, bool) != isinstance(new, bool):
-        yield f"{path}: {old!r} != {new!r}"
-
-
 def _children(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in listed.stdout.split()]
@@ -285,6 +270,18 @@ def bench(tmp_path: Path, lab: Any, crypter: Crypter) -> Bench:
 
 
 @pytest.fixture
+def make_bench(tmp_path: Path, lab: Any, crypter: Crypter) -> Callable[[], Bench]:
+    """One new stack after the other."""
+    numbers = itertools.count()
+
+    def make() -> Bench:
+        lab.reset()
+        return Bench(tmp_path / f"project{next(numbers)}", lab, crypter)
+
+    return make
+
+
+@pytest.fixture
 def recorded(request: pytest.FixtureRequest) -> Callable[[str, str, Any], None]:
     """Compare with what the real CLI did: it writes the recording (with --update-goldens), the embedded one never."""
     update = bool(request.config.getoption("--update-goldens"))
@@ -296,7 +293,7 @@ def recorded(request: pytest.FixtureRequest) -> Callable[[str, str, Any], None]:
             file.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             return
         wanted = json.loads(file.read_text(encoding="utf-8"))
-        found = list(differences(wanted, records))
+        found = list(LAB.differences(wanted, records))
         if found:
             pytest.fail("\n".join(["recorded of the real CLI != now", *found]), pytrace=False)
 

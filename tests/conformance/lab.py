@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,22 @@ def whole(value: Any) -> Any:
     if isinstance(value, list):
         return [whole(child) for child in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Where two records differ, a line each."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            place = f"{path}.{key}"
+            if key not in new or key not in old:
+                yield f"{place}: {old.get(key, '(absent)')!r} != {new.get(key, '(absent)')!r}"
+            else:
+                yield from differences(old[key], new[key], place)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from differences(before, after, f"{path}[{index}]")
+    elif old != new or isinstance(old, bool) != isinstance(new, bool):
+        yield f"{path}: {old!r} != {new!r}"
 
 
 def write(values: dict[str, Any]) -> struct_pb2.Struct:

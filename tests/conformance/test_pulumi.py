@@ -103,6 +103,16 @@ def test_a_preview_leaves_a_missing_settings_file_missing(bench: Any, program: A
     assert files(bench.stack.root) == before
 
 
+def test_a_lost_salt_is_put_back(bench: Any, program: Any, counted: Any) -> None:
+    counted.up(bench.stack, program(A), ignore)
+    before = bench.file.read_text()
+    (bench.stack.root / "Pulumi.dev.yaml").write_text("config: {}\n")
+    counted.up(bench.stack, program(A), ignore)
+    assert bench.crypter.salt in (bench.stack.root / "Pulumi.dev.yaml").read_text()
+    assert bench.crypter.salt in bench.file.read_text()
+    assert bench.crypter.salt in before
+
+
 def test_without_a_passphrase_no_process_starts(
     bench: Any, program: Any, counted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,10 +255,15 @@ class PulumiEngine:
         self._command(stack, variables, "stack", "init", stack.stack, "--no-select")
 
     def _free(self, stack: StackRef, place: _Place, on_event: OnEvent) -> None:
-        """Take over locks of dead processes, and refuse others, as the embedded engine does."""
+        """Take over locks of dead processes, and refuse others, as the embedded engine does.
+
+        Where the settings file has lost the salt, the state's is put back: the CLI would encrypt all anew.
+        """
         if place.backend and place.project:
             with place.backend.lock(place.project.name, stack.stack, _notice(on_event)):
-                pass
+                salt = _salt(self._deployment(stack, place) or {})
+                if salt and not place.project.salt:
+                    place.project.save_salt(salt)
 
     def _tell_pending(self, stack: StackRef, place: _Place, on_event: OnEvent) -> dict[str, str]:
         """The creates that were interrupted: by URN the id in the state, "" for none. The user need do nothing."""
