@@ -159,7 +159,8 @@ def test_every_key_of_the_schema_has_a_value_and_a_description() -> None:
     assert set(runpod) - {"workers"} | {"workers_min", "workers_max"} == plain(model.RunpodTarget)
     for section, kind in (("model", model.Model), ("container", model.Container), ("performance", model.Performance)):
         assert set(rules[section]["properties"]) == plain(kind), section
-    assert set(rules["traffic"]["properties"]) == plain(model.Traffic)
+    as_given = {"requests_per_hour", "requests_per_second", "growth"}
+    assert set(rules["traffic"]["properties"]) - as_given == plain(model.Traffic) - {"growth_per_month", "observed"}
     assert set(rules["limits"]["properties"]) - {"increase_percent"} == plain(model.Limits)
 
     def described(properties: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from baseload.planner.cost import Cost, Line, Split, Spread, cost_of
+from baseload.planner.cost import Cost, Deadline, Factor, GrowthMonth, Line, Split, Spread, cost_of
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.pool import Assumption
@@ -62,6 +62,12 @@ class ModelPlan:
     lines: tuple[Line, ...]
     assumptions: tuple[Assumption, ...]
     limits: tuple[LimitCheck, ...]
+    factors: tuple[Factor, ...] = ()
+    """Bills at other traffic than expected; the range of the month holds them."""
+    growth: tuple[GrowthMonth, ...] = ()
+    """Empty where the traffic does not grow."""
+    deadline: Deadline | None = None
+    """None where the traffic is no batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +283,9 @@ def _model(spec: ModelSpec, cost: Cost) -> ModelPlan:
         lines=cost.lines,
         assumptions=cost.assumptions,
         limits=_limits(spec, cost),
+        factors=cost.factors,
+        growth=cost.growth,
+        deadline=cost.deadline,
     )
 
 
@@ -475,6 +484,31 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
             }
             for check in model.limits
         ],
+        "factors": [
+            {"name": item.name, "value": item.value, "monthly_usd": _text(item.monthly_usd)} for item in model.factors
+        ],
+        "growth": [
+            {
+                "month": item.month,
+                "requests_per_day": _text(item.requests_per_day),
+                "monthly_usd": _text(item.monthly_usd),
+            }
+            for item in model.growth
+        ],
+        "deadline": _deadline_json(model.deadline),
+    }
+
+
+def _deadline_json(deadline: Deadline | None) -> dict[str, Any] | None:
+    if deadline is None:
+        return None
+    return {
+        "jobs": deadline.jobs,
+        "within_s": _text(deadline.within_s),
+        "takes_s": _text(deadline.takes_s),
+        "workers": deadline.workers,
+        "workers_needed": deadline.workers_needed,
+        "monthly_usd_at_needed": _text(deadline.monthly_usd_at_needed),
     }
 
 
@@ -575,6 +609,30 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             )
             for check in item["limits"]
         ),
+        factors=tuple(
+            Factor(name=factor["name"], value=factor["value"], monthly_usd=Decimal(factor["monthly_usd"]))
+            for factor in item.get("factors", ())
+        ),
+        growth=tuple(
+            GrowthMonth(
+                month=month["month"],
+                requests_per_day=Decimal(month["requests_per_day"]),
+                monthly_usd=_decimal(month["monthly_usd"]),
+            )
+            for month in item.get("growth", ())
+        ),
+        deadline=_deadline_of(item["deadline"]) if item.get("deadline") else None,
+    )
+
+
+def _deadline_of(item: Mapping[str, Any]) -> Deadline:
+    return Deadline(
+        jobs=item["jobs"],
+        within_s=Decimal(item["within_s"]),
+        takes_s=_decimal(item["takes_s"]),
+        workers=item["workers"],
+        workers_needed=item["workers_needed"],
+        monthly_usd_at_needed=_decimal(item["monthly_usd_at_needed"]),
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.resources import SIGNS, label
-from baseload.cli.views.text import UNKNOWN, columns, plural, usd, visible_width, wrapped
+from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, usd, visible_width, wrapped
 from baseload.engine.interface import SECRET, Op
-from baseload.planner.cost import Spread
+from baseload.planner.cost import Deadline, Spread
 from baseload.planner.plan import Change, FieldChange, ModelPlan, Plan, Verdict
 
 SPLIT = (
@@ -68,11 +68,16 @@ def _model(model: ModelPlan, page: Page) -> list[str]:
     rows = [["", "low", "expected", "high"], _spread("a month", model.monthly_usd, page)]
     if model.monthly_usd.expected is not None:
         rows += split
+    rows += [[f"month {item.month}", "", usd(item.monthly_usd), ""] for item in model.growth if item.month > 1]
     rows.append(["1,000 requests", "", usd(model.usd_per_1000_requests), ""])
     rows.append(["an hour, all workers on", "", "", usd(model.hourly_worst_case_usd)])
     lines = [f"{page.bold(model.name)}  {model.target}", *columns(rows, align="<>>>", indent=2)]
     if model.monthly_usd.expected is None and model.at_least_usd:
         lines.append(f"  at least {usd(model.at_least_usd)} a month")
+    if model.deadline is not None:
+        lines += wrapped(_deadline(model.deadline), page.width, indent=2, hanging=2)
+    if any(item.name == "active_share" for item in model.factors):
+        lines += wrapped(_range(model), page.width, indent=2, hanging=2)
     lines += [_limit(check.limit, check.value, check.actual, check.verdict, page) for check in model.limits]
     if model.method is not None:
         lines += wrapped(f"method: {model.method}", page.width, indent=2, hanging=2)
@@ -84,6 +89,25 @@ def _model(model: ModelPlan, page: Page) -> list[str]:
 
 def _spread(text: str, amounts: Spread, page: Page) -> list[str]:
     return [text, usd(amounts.low), page.bold(usd(amounts.expected)), usd(amounts.high)]
+
+
+def _range(model: ModelPlan) -> str:
+    stated = (f"{item.name.replace('_', ' ')} {item.value} {usd(item.monthly_usd)}" for item in model.factors)
+    return f"range: {', '.join(stated)}, and these together"
+
+
+def _deadline(deadline: Deadline) -> str:
+    takes = "never done" if deadline.takes_s is None else f"done in {seconds(float(deadline.takes_s))}"
+    if deadline.workers_needed is None:
+        enough = "no number of workers is enough"
+    else:
+        enough = f"{plural(deadline.workers_needed, 'worker')} would do"
+        if deadline.monthly_usd_at_needed is not None:
+            enough += f", at {usd(deadline.monthly_usd_at_needed)} a month"
+    return (
+        f"batch: {deadline.jobs:,} requests {takes} on {plural(deadline.workers, 'worker')}; "
+        f"within {seconds(float(deadline.within_s))} {enough}"
+    )
 
 
 def _total(plan: Plan, page: Page) -> list[str]:

@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from baseload.planner.traffic.profile import RateProfile
 
 
 class Precision(StrEnum):
@@ -67,11 +71,69 @@ class Range:
     high: Decimal = Decimal(1)
 
 
+class Curve(StrEnum):
+    """Named ways to spread a mean rate over the week; the values stand in `baseload.planner.traffic.profile`."""
+
+    CONSTANT = "constant"
+    OFFICE_HOURS = "office-hours"
+    BUSINESS_WEEK = "business-week"
+    DIURNAL = "diurnal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Work that lies ready once a day and has a deadline."""
+
+    jobs: int
+    at: str
+    """Local time, `HH:MM`."""
+    within_s: Decimal
+
+
+class LogFormat(StrEnum):
+    """What kind of file a log is."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """A log of requests, or counts per minute."""
+
+    file: str
+    """From the folder of the spec; may hold `*`."""
+    format: LogFormat | None = None
+    """None is read off the name."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The file's names of `time`, `tokens_in`, `tokens_out`, `duration`, `requests` where they differ."""
+    bad_lines_percent: Decimal = Decimal(10)
+    """More unusable lines than that and the log is refused."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
     """What is asked of the endpoint."""
 
-    requests_per_day: Decimal
+    requests_per_day: Decimal | None = None
+    """Mean over a week; None where it stands in a log that has not been read."""
+    curve: Curve | None = None
+    """How the mean is spread over the week; None is constant."""
+    hourly: tuple[Decimal, ...] = ()
+    """Requests in each hour of local time: 24 of every day or 168 of the week from Monday 00:00."""
+    time_zone: str = "UTC"
+    """IANA name."""
+    active_share: Decimal | None = None
+    """Share of the time in which requests come, at the rate divided by it; None is unknown."""
+    cv: Decimal | None = None
+    """Coefficient of variation of the time between requests at a steady rate; None is unknown, taken as 1 (Poisson)."""
+    growth_per_month: Decimal = Decimal(0)
+    """0.1 is 10 % more each month, compounded; month 1 is the traffic as given."""
+    batch: Batch | None = None
+    log: Log | None = None
+    observed: RateProfile | None = None
+    """What the log says, once it has been read (`baseload.planner.traffic.log`)."""
     tokens: Tokens | None = None
     range: Range = Range()
 

@@ -7,6 +7,7 @@ github.com/runpod/docs) unless said otherwise.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from baseload.planner.gpus import POOLS
 from baseload.planner.memory import BYTES_PER_WEIGHT, OVERHEAD_GIB, USABLE_SHARE, fit
 from baseload.planner.spec import values
 from baseload.planner.spec.model import Container, Model, Performance, RunpodMode, RunpodTarget, Traffic
-from baseload.planner.spec.source import At, Document
+from baseload.planner.spec.source import At, Document, short
+from baseload.planner.spec.structure import schema
 
 SLOW_START_S = 7 * 60
 """A worker that takes longer to start is unhealthy, unless told otherwise (docs.runpod.io, serverless endpoints)."""
@@ -57,10 +59,16 @@ def sections(content: Mapping[str, Any], spoiled: Set[At]) -> Sections:
     return Sections(
         model=read(values.model, ("model",), "id", "parameters"),
         container=read(values.container, ("container",), "image"),
-        traffic=read(values.traffic, ("traffic",), "requests_per_day"),
+        traffic=_traffic(sound.get("traffic", {})),
         performance=read(values.performance, ("performance",)) or Performance(),
         runpod=read(lambda part: values.runpod({"gpu": "", **part}), _RUNPOD),
     )
+
+
+def _traffic(part: Mapping[str, Any]) -> Traffic | None:
+    """The traffic as far as its volume is known; the rest may be spoiled."""
+    volumes = [branch["required"][0] for branch in schema()["properties"]["traffic"]["oneOf"]]
+    return values.traffic(part) if sum(key in part for key in volumes) == 1 else None
 
 
 def broken_rules(document: Document, found: Sections, spoiled: Set[At]) -> Iterator[Diagnostic]:
@@ -71,6 +79,7 @@ def broken_rules(document: Document, found: Sections, spoiled: Set[At]) -> Itera
         yield from _container(check, found.container)
     if found.model and found.traffic:
         yield from _context(check, found.model, found.traffic)
+    yield from _time_zone(check)
     if found.runpod:
         yield from _workers(check, found.runpod)
         yield from _idle_timeout(check)
@@ -147,6 +156,25 @@ def _context(check: _Check, model: Model, traffic: Traffic) -> Iterator[Diagnost
             ("traffic", "tokens"),
             "raise `model.max_context` or lower `traffic.tokens`",
         )
+
+
+def _time_zone(check: _Check) -> Iterator[Diagnostic]:
+    at = ("traffic", "time_zone")
+    if not check.given(*at) or not check.sound(at):
+        return
+    name = check.content["traffic"]["time_zone"]
+    if name == "UTC":
+        return  # known without a data base
+    import zoneinfo  # reads files: only where a zone is named
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as `Europe`
+        near = difflib.get_close_matches(name, known := zoneinfo.available_timezones(), n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "wanted: a name of the IANA data base, such as `Europe/Berlin`"
+        if not known:
+            hint = "this machine has no time zone data: `pip install tzdata`"
+        yield check.say("spec/time-zone", f"`{short(name)}` is no time zone", at, hint)
 
 
 def _workers(check: _Check, target: RunpodTarget) -> Iterator[Diagnostic]:

@@ -5,13 +5,15 @@ The schema is the only source of what is allowed; nothing here names a key of it
 `x-unit`              text of a number and a unit (`duration`: ms, s, m, h; `count`: K, M, B, T)
 `x-minimum/-maximum`  bounds of such a quantity
 `x-whole`             such a quantity must be a multiple of this
+`x-lengths`           how many items a list may have
+`x-not-with`          for a key, those that it has no meaning beside
 `x-wanted`            what a `pattern` means, in words
 `x-later`             keys (or values) that are planned and not supported yet
 `x-not-evaluated`     accepted, without effect yet
 `writeOnly`           (standard) nothing in it is repeated in a message but names: it may be a secret
 
-The schema avoids `anyOf` and has one `oneOf` (of required keys only), because a validator cannot tell which
-branch was meant.
+The schema avoids `anyOf` and has `oneOf` of required keys only, because a validator cannot tell which branch was
+meant.
 """
 
 from __future__ import annotations
@@ -78,6 +80,8 @@ def _validator() -> Validator:
         "x-minimum": _at_least,
         "x-maximum": _at_most,
         "x-whole": _whole,
+        "x-lengths": _lengths,
+        "x-not-with": _not_with,
         "uniqueItems": _unique,
     }
     validator: Validator = extend(Draft202012Validator, keywords)(schema())  # type: ignore[no-untyped-call]
@@ -124,6 +128,16 @@ def _whole(_: Validator, step: str, value: Any, __: Schema) -> Iterator[Validati
         yield _violation("x-whole")
 
 
+def _lengths(_: Validator, lengths: list[int], value: Any, __: Schema) -> Iterator[ValidationError]:
+    if isinstance(value, list) and len(value) not in lengths:
+        yield _violation("x-lengths")
+
+
+def _not_with(_: Validator, rules: Mapping[str, list[str]], value: Any, __: Schema) -> Iterator[ValidationError]:
+    if isinstance(value, Mapping) and any(key in value and value.keys() & set(other) for key, other in rules.items()):
+        yield _violation("x-not-with")
+
+
 def _comparable(value: Any, bound: str) -> Decimal | None:
     """The quantity; None where another keyword has already refused it, as a bare number where a duration belongs."""
     if isinstance(value, str) or (_is_number(value) and not bound.endswith(("s", "m", "h"))):
@@ -154,6 +168,8 @@ class _Explanation:
                 yield from self._missing_keys()
             case "oneOf":
                 yield from self._exactly_one_of_keys()
+            case "x-not-with":
+                yield from self._meaningless_keys()
             case "minProperties" | "maxProperties":
                 yield self._at, self._wrong_number_of_keys()
             case _:
@@ -187,13 +203,23 @@ class _Explanation:
         if not isinstance(self._value, Mapping):
             return  # its type is reported
         keys = [branch["required"][0] for branch in self._bound]
-        choice = " or ".join(f"`{key}`" for key in keys)
+        choice = _listed(keys, "or")
         given = [key for key in keys if key in self._value]
+        # What was meant is not known: inside a section that spoils all of it, but never the whole file.
         if given:
             where = max(self._document.key((*self._at, key)) for key in given)
-            yield (*self._at, keys[-1]), _error("spec/too-many-keys", f"give {choice}, not both", where)
+            many = "not both" if len(given) == len(keys) == 2 else f"not {_listed(given)} together"
+            yield self._at or (keys[-1],), _error("spec/too-many-keys", f"give {choice}, {many}", where)
         else:
-            yield (*self._at, keys[0]), self._missing(choice)
+            yield self._at or (keys[0],), self._missing(choice)
+
+    def _meaningless_keys(self) -> Found:
+        for key, others in self._bound.items():
+            beside = [other for other in others if other in self._value]
+            if key in self._value and beside:
+                at = (*self._at, key)
+                summary = f"`{key}` has no meaning beside {_listed(beside)}"
+                yield at, _error("spec/too-many-keys", summary, self._document.key(at), f"remove `{key}`")
 
     def _wrong_number_of_keys(self) -> Diagnostic:
         if self._keyword == "maxProperties" and self._bound > 1:
@@ -211,6 +237,8 @@ class _Explanation:
                 return self._no_match()
             case "minimum" | "x-minimum":
                 return self._too_small()
+            case "exclusiveMinimum":
+                return self._say("spec/out-of-range", f"{self._shown()} is not more than {self._bound}")
             case "maximum" | "x-maximum":
                 return self._say("spec/out-of-range", f"{self._shown()} is more than {self._bound}")
             case "x-whole":
@@ -219,6 +247,9 @@ class _Explanation:
                 return self._say("spec/too-long", f"longer than {self._bound} characters")
             case "maxItems":
                 return self._say("spec/too-long", f"more than {self._bound} items")
+            case "x-lengths":
+                wanted = " or ".join(map(str, self._bound))
+                return self._say("spec/length", f"a list of {len(self._value)} items, wanted {wanted}")
             case "uniqueItems":
                 return self._say("spec/repeated", "an item stands here twice")
             case keyword:

@@ -14,9 +14,13 @@ from decimal import Decimal
 from typing import Any
 
 from baseload.planner.spec.model import (
+    Batch,
     Container,
+    Curve,
     FlashBoot,
     Limits,
+    Log,
+    LogFormat,
     Model,
     Performance,
     Precision,
@@ -73,9 +77,38 @@ def container(content: Content) -> Container:
 def traffic(content: Content) -> Traffic:
     """The section `traffic`."""
     return Traffic(
-        requests_per_day=Decimal(content["requests_per_day"]),
+        requests_per_day=_requests_per_day(content),
+        **_given(content, "curve", read=Curve),
+        **_given(content, "hourly", read=lambda hours: tuple(map(Decimal, hours))),
+        **_given(content, "time_zone"),
+        **_given(content, "active_share", "cv", read=Decimal),
+        growth_per_month=_growth(content.get("growth", "0%/month")),
+        **_given(content, "batch", read=lambda b: Batch(jobs=b["jobs"], at=b["at"], **_in_seconds(b, "within"))),
+        **_given(content, "log", read=_log),
         **_given(content, "tokens", read=lambda t: Tokens(prompt=Decimal(t["in"]), output=Decimal(t["out"]))),
         **_given(content, "range", read=lambda r: Range(**_given(r, "low", "high", read=Decimal))),
+    )
+
+
+def _requests_per_day(content: Content) -> Decimal | None:
+    for key, times in (("requests_per_day", 1), ("requests_per_hour", 24), ("requests_per_second", 86_400)):
+        if key in content:
+            return Decimal(content[key]) * times
+    if hours := content.get("hourly"):
+        return sum(map(Decimal, hours), Decimal(0)) * 24 / len(hours)
+    return Decimal(content["batch"]["jobs"]) if "batch" in content else None
+
+
+def _growth(text: str) -> Decimal:
+    return Decimal(text.removesuffix("%/month")) / 100
+
+
+def _log(content: Content) -> Log:
+    return Log(
+        file=content["file"],
+        **_given(content, "format", read=LogFormat),
+        **_given(content, "columns", read=dict),
+        **_given(content, "bad_lines_percent", read=Decimal),
     )
 
 
