@@ -46,8 +46,7 @@ def up(
     run.terminal.preview(lambda page: plan_view.brief(fresh, page))
     refuse_breach(fresh)
     if reviewed:
-        # A plan of a stack without state has costs and no changes; so has the one it is compared with.
-        refuse_moved(reviewed, fresh if stack.exists else plan_of(sources, None, known.secrets))
+        refuse_moved(reviewed, fresh)
     run.terminal.warn(fresh.diagnostics)
     if fresh.changes:
         stack.cloud.demand_key()
