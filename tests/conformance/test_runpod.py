@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from conformance_lab import differences
 
 from baseload.cli import scaffold
 from baseload.components import build
@@ -78,8 +79,7 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Project:
-    made = Project(tmp_path / "shop", sandbox)
+def make_project(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Project]:
     for name, text in {
         "PULUMI_CONFIG_PASSPHRASE": "conformance",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -88,13 +88,12 @@ def project(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -
         "ECHO_TOKEN": TOKEN,
     }.items():
         monkeypatch.setenv(name, text)
-    return made
+    return lambda name: Project(tmp_path / name, sandbox)
 
 
-def test_an_endpoint_lives_the_same_life(
-    engine: str, project: Project, bench: Any, recorded: Callable[[str, str, Any], None]
-) -> None:
-    running = choose.choose(engine, sandbox=True)
+def life(name: str, project: Project, bench: Any) -> list[Any]:
+    """Make an endpoint, scale it, release a new image, end it; everything that came of each step."""
+    engine = choose.choose(name, sandbox=True)
     records: list[Any] = []
 
     def note(outcome: Outcome) -> None:
@@ -114,13 +113,20 @@ def test_an_endpoint_lives_the_same_life(
 
     for change in ({}, {"most": 3}, {"most": 3, "version": 2}):
         project.spec(**change)
-        note(running.preview(project.ref, project.program, lambda event: None))
-        note(running.up(project.ref, project.program, lambda event: None))
-        again = running.preview(project.ref, project.program, lambda event: None, refresh=True)
+        note(engine.preview(project.ref, project.program, lambda event: None))
+        note(engine.up(project.ref, project.program, lambda event: None))
+        again = engine.preview(project.ref, project.program, lambda event: None, refresh=True)
         assert not again.changes, again.steps
-    note(running.destroy(project.ref, lambda event: None))
+    note(engine.destroy(project.ref, lambda event: None))
     assert project.cloud() == []
-    recorded("runpod", engine, _anonymous(records))
+    return list(_anonymous(records))
+
+
+@pytest.mark.skipif(not shutil.which("pulumi"), reason="no Pulumi CLI on PATH to compare with")
+def test_an_endpoint_lives_the_same_life_on_both_engines(make_project: Callable[[str], Project], bench: Any) -> None:
+    wanted, found = (life(name, make_project(name), bench) for name in choose.NAMES)
+    different = list(differences(wanted, found))
+    assert not different, "\n".join(different)
 
 
 def _anonymous(records: list[Any]) -> Any:
@@ -150,7 +156,8 @@ LANGUAGE_HOST = pytest.mark.skipif(
 
 @LANGUAGE_HOST
 @pytest.mark.parametrize("name", choose.NAMES)
-def test_what_plain_pulumi_made_is_unchanged_for_deploy(name: str, project: Project) -> None:
+def test_what_plain_pulumi_made_is_unchanged_for_deploy(name: str, make_project: Callable[[str], Project]) -> None:
+    project = make_project(name)
     project.spec()
     _pulumi(project, "stack", "init", "dev")
     assert "to create" in _pulumi(project, "preview", "--stack", "dev")
