@@ -196,6 +196,15 @@ def test_a_create_whose_end_is_not_known_stays_pending_and_is_found_again(
     assert list(cloud.objects) == ["id-1"], "adopted, not made twice"
 
 
+def test_a_lost_create_is_found_again_with_other_inputs(stack: Any, cloud: Any, thing: Any, ops: Any) -> None:
+    cloud.fail("create", "a", "lost")
+    with pytest.raises(DeployError):
+        stack.up(lambda: thing("a", v=1) and None)
+    assert ops(stack.up(lambda: thing("a", v=2) and None)) == {"a": ["create"]}
+    assert {i: item["inputs"]["v"] for i, item in cloud.objects.items()} == {"id-1": 2}
+    assert stack.load().pending_operations == ()
+
+
 @pytest.mark.parametrize("how", ["destroy", "up without it"])
 def test_what_a_lost_create_left_is_deleted_where_nobody_wants_it(stack: Any, cloud: Any, thing: Any, how: str) -> None:
     cloud.fail("create", "a", "lost")

@@ -35,7 +35,7 @@ class Op(StrEnum):
     REFRESH = "refresh"
     IMPORT = "import"
     DISCARD = "discard"
-    """Forgotten without a call: the old half of a replace that had already vanished, a component, a provider."""
+    """Forgotten without a call: the old half of a replace that had already vanished, what was only read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +186,10 @@ class Engine(Protocol):
         ...
 
     def refresh(self, stack: StackRef, on_event: OnEvent, *, dry_run: bool = False) -> Outcome:
-        """Read every resource and write (or, dry, only tell) what really is. Clears pending operations."""
+        """Read every resource and write (or, dry, only tell) what really is.
+
+        Clears pending operations, but for a create: only an `up` finds what an interrupted create made.
+        """
         ...
 
     def destroy(
