@@ -126,7 +126,7 @@ def run(
 
     ready = starting = occupied = serving = wanted = drop = slot = 0
     arrived = served = rejected = failed = peak = base_busy = 0
-    starts = in_window = refused = waited = cold = 0
+    starts = before_window = refused = waited = cold = 0
     sum_ready = sum_busy = sum_always = sum_starting = sum_rounded = sum_base = sum_system = 0.0
     last_up = -1.0
 
@@ -184,7 +184,6 @@ def run(
             t, service = arrival, services[i]
             i += 1
             arrived += 1
-            in_window += 1
             if i < n:
                 arrival = times[i]
             else:
@@ -205,7 +204,7 @@ def run(
                     sum_base -= t
                     base_busy += 1
                     heappush(heap, (t + service, 0))
-                    latencies[int(log(max(service, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                     continue
                 if dispatch == PACKED:
                     while top > 0 and before[top] == top:
@@ -242,7 +241,7 @@ def run(
                     heappush(heap, (due[node], node))
                 else:
                     heappush(heap, (t + service, node))
-                    latencies[int(log(max(service, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                 n_load += 1
                 load[node] = n_load
                 if n_load < c:
@@ -305,7 +304,7 @@ def run(
                     for k in range(node * c, node * c + c):
                         if slot_end[k] < slot_end[slot]:
                             slot = k
-                    latencies[int(log(max(t - slot_asked[slot], 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(t - slot_asked[slot] + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                     slot_end[slot] = INF
                     slot_asked[slot] = 0.0
                 served += 1
@@ -317,13 +316,13 @@ def run(
                     waited += 1
                     if starting > 0 or last_up >= asked:
                         cold += 1
-                    waits[int(log(max(t - asked, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                     if shared:
                         slot_end[slot] = clock[node] + service
                         slot_asked[slot] = asked
                     else:
                         heappush(heap, (t + service, node))
-                        latencies[int(log(max(t - asked + service, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                        latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                     if head == len(queue):
                         queue.clear()
                         head = late = 0
@@ -377,8 +376,8 @@ def run(
                         cold += 1
                     if tracking:
                         sum_system += t
-                    waits[int(log(max(t - asked, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
-                    latencies[int(log(max(t - asked + service, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                     heappush(heap, (t + service, 0))
                     if head == len(queue):
                         queue.clear()
@@ -409,14 +408,14 @@ def run(
                 head += 1
                 waited += 1
                 cold += 1
-                waits[int(log(max(t - asked, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                 if shared:
                     slot_end[node * c + n_load] = service
                     slot_asked[node * c + n_load] = asked
                     least = min(least, service)
                 else:
                     heappush(heap, (t + service, node))
-                    latencies[int(log(max(t - asked + service, 1e-6)) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
                 n_load += 1
             if head == len(queue):
                 queue.clear()
@@ -526,7 +525,8 @@ def run(
                     sum_ready, sum_starting = -t * ready, -t * starting
                     sum_busy, sum_always = -t * max(occupied - low, 0), -t * min(low, ready)
                     sum_base, sum_rounded = -t * base_busy, 0.0
-                    starts = in_window = refused = waited = cold = 0
+                    starts = refused = waited = cold = 0
+                    before_window = arrived
                     for k in range(BUCKETS):
                         waits[k] = 0
                         latencies[k] = 0
@@ -596,7 +596,7 @@ def run(
     counts[WAITING], counts[SERVING], counts[PEAK_WAITING] = waiting, serving + base_busy, peak
     counts[STARTS], counts[IN_WINDOW], counts[REFUSED], counts[WAITED], counts[COLD] = (
         starts,
-        in_window,
+        arrived - before_window,
         refused,
         waited,
         cold,
@@ -619,28 +619,33 @@ def draw_poisson(
     `at` is where it stands and is moved on: time, end of the piece, its remaining expected arrivals, its index.
     """
     t, ends, room, piece = at[0], at[1], at[2], int(at[3])
+    rate, uniform = rates[piece], source.random
     for k in range(len(times)):
-        need = -log(1 - source.random())
+        need = -log(1 - uniform())
         while need >= room:
             need -= room
             t = ends
             piece = (piece + 1) % len(rates)
+            rate = rates[piece]
             ends = t + durations[piece]
-            room = durations[piece] * rates[piece]
-        t += need / rates[piece]
+            room = durations[piece] * rate
         room -= need
+        t += need / rate
         times[k] = t
     at[0], at[1], at[2], at[3] = t, ends, room, float(piece)
 
 
 def draw_service(source: Source, mean_s: float, sigma: float, services: MutableSequence[float]) -> None:
     """Fill `services`: exponential where `sigma` is negative, fixed where it is 0, else log-normal."""
-    mu = log(max(mean_s, 1e-12)) - sigma * sigma / 2
-    for k in range(len(services)):
-        if sigma < 0:
-            services[k] = -log(1 - source.random()) * mean_s
-        elif sigma == 0:
-            services[k] = mean_s
-        else:
-            radius = sqrt(-2 * log(1 - source.random()))
-            services[k] = exp(mu + sigma * radius * cos(6.283185307179586 * source.random()))
+    uniform = source.random
+    if sigma < 0:
+        for k in range(len(services)):
+            services[k] = -log(1 - uniform()) * mean_s
+    else:
+        mu = log(max(mean_s, 1e-12)) - sigma * sigma / 2
+        for k in range(len(services)):
+            if sigma == 0:
+                services[k] = mean_s
+            else:
+                radius = sqrt(-2 * log(1 - uniform()))
+                services[k] = exp(mu + sigma * radius * cos(6.283185307179586 * uniform()))
