@@ -7,6 +7,7 @@ stop its providers and to write its state, then the answer is 8.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,17 @@ MACHINE = {
     errno.EPERM: ("machine/not-allowed", "check the owner and the rights of that file or folder"),
     errno.EROFS: ("machine/read-only", "use a folder that can be written to, or mount it writable"),
 }
+
+
+def deploy() -> int:
+    """The executable: `main`, and a quick end.
+
+    Python ends with two collections over everything that was imported, a fifth of the time that `deploy plan` takes;
+    frozen objects are left out of them.
+    """
+    code = main()
+    gc.freeze()
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
