@@ -486,7 +486,7 @@ def _lock(match: re.Match[str]) -> Lock:
 
 
 def _no_such_stack(stack: StackRef) -> BaseloadError:
-    return NoSuchStack.of("engine/no-such-stack", f"there is no stack {stack.stack}")
+    return NoSuchStack.of("engine/no-stack", f"there is no stack {stack.stack}")
 
 
 def _cancelled() -> BaseloadError:
