@@ -1,0 +1,308 @@
+"""AWS: a SageMaker real-time endpoint behind Lambda, and SageMaker Serverless Inference (CPU only).
+
+Limits are AWS's documented ones: SageMaker developer guide, serverless-endpoints, and botocore 1.44.5's service models,
+read 2026-11-21. What AWS does not publish (cold starts, when a serverless worker stops) is said to be unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from types import MappingProxyType
+
+from baseload.planner.pool import Assumption
+from baseload.planner.prices import PriceBook
+from baseload.planner.targets.bill import GB, Bill, Demand, Stage, Tally
+from baseload.planner.targets.workers import Fleet, mean_wait_s, missing, refused_share, worker_time
+
+SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
+SERVERLESS_CONCURRENCY = 200
+SERVERLESS_PAYLOAD_BYTES = 4 * 10**6
+SERVERLESS_DISK_GB = 5
+ANSWER_S = 60
+"""In which a container must have answered, real-time and serverless."""
+LAMBDA_PAYLOAD_BYTES = 6_291_456
+LAMBDA_LONGEST_S = 900
+HTTP_API_LONGEST_S = 30
+HTTP_API_UNIT_BYTES = 512 * 1024
+LAMBDA_MEMORY_MB = range(128, 10_241)
+
+WAKE_S = (Decimal(302), Decimal(360))
+"""From zero instances to the first answer: 5.03 minutes (Llama 3.1 8B) and 6.00 (70B) in AWS's blog."""
+SCALE_OUT_S = Decimal(180)
+SCALE_IN_S = Decimal(900)
+
+_UNVERIFIED = "an article's figure, not confirmed; AWS publishes none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LambdaSagemaker:
+    """A real-time endpoint on GPU instances, called by a Lambda function that waits for the answer."""
+
+    instance: str
+    """For instance ml.g5.xlarge."""
+    instances_min: int = 1
+    instances_max: int = 1
+    region: str = "us-east-1"
+    memory_mb: int = 256
+    """Of the function."""
+    architecture: str = "arm64"
+    """`arm64` or `x86_64`."""
+    front: str = "url"
+    """`url` (function URL), `http-api`, or `none` (called by the SDK)."""
+    log_bytes: int = 0
+    """Per request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagemakerServerless:
+    """SageMaker Serverless Inference: CPU, billed while a request runs."""
+
+    memory_mb: int
+    max_concurrency: int
+    provisioned: int = 0
+    """Slots that are kept warm."""
+    provisioned_share: Decimal = Decimal(1)
+    """Of the month in which they are."""
+    region: str = "us-east-1"
+    gpu: str | None = None
+    """A GPU that the model needs."""
+    model_gb: Decimal | None = None
+    vpc: bool = False
+
+
+def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -> Bill:
+    """Instances, the function's requests and waiting time, the API in front, data through the endpoint."""
+    tally, region = Tally(book), target.region
+    fleet = Fleet(
+        workers_min=target.instances_min,
+        workers_max=target.instances_max,
+        idle_timeout_s=SCALE_IN_S,
+        start_delay_s=SCALE_OUT_S,
+        increment_s=Decimal(1),
+    )
+    unknown = list(missing(demand, fleet))
+    time = worker_time(demand, fleet, book.month_hours)
+    price = book.find("aws", "sagemaker-realtime", target.instance, region=region)
+    for kind, seconds in time.by_kind().items():
+        tally.time(kind, price, f"aws/sagemaker-realtime/{target.instance}", seconds)
+    requests = demand.per_month(book.month_hours)
+    function = f"aws/lambda/{target.architecture}"
+    tally.steps(
+        "lambda_requests", book.tiers("aws", "lambda", "requests", region=region), "aws/lambda/requests", requests
+    )
+    wait = mean_wait_s(demand, max(target.instances_min, 1))
+    if demand.service_s is None and requests > 0:
+        unknown.append("performance.service_time")
+    elif demand.service_s is not None:
+        waiting = _milliseconds_up(demand.service_s + (wait or 0))
+        gb_s = requests * waiting * target.memory_mb / 1024
+        tally.steps("lambda_waiting", book.tiers("aws", "lambda", target.architecture, region=region), function, gb_s)
+    if target.front == "http-api":
+        units = -(-max(demand.request_bytes + demand.response_bytes, 1) // HTTP_API_UNIT_BYTES)
+        rows = book.tiers("aws", "api-gateway", "http-requests", region=region)
+        tally.steps("http_api", rows, "aws/api-gateway/http-requests", requests * units)
+    _data(tally, demand, region)
+    out = requests * demand.response_bytes / GB if target.front != "none" else Decimal(0)
+    return Bill(
+        target="lambda-sagemaker",
+        lines=tuple(tally.lines),
+        unpriced=tuple(tally.unpriced),
+        unknown=tuple(dict.fromkeys(unknown)),
+        impossible=tuple(_lambda_refusals(target, demand)),
+        caveats=tuple(_lambda_caveats(target, demand, overloaded=time.overloaded or (wait is None and not unknown))),
+        latency=_lambda_chain(target, demand, wait),
+        method=time.method,
+        assumptions=_lambda_assumptions(target, wait),
+        shared=_shared({"aws/egress/internet": out, "aws/logs/ingestion": requests * target.log_bytes / GB}, region),
+    )
+
+
+def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: PriceBook) -> Bill:
+    """Duration on demand and on provisioned slots, the slots themselves, data; requests above the cap are throttled."""
+    tally, region = Tally(book), target.region
+    size = f"{target.memory_mb}MB"
+    requests = demand.per_month(book.month_hours)
+    unknown = () if demand.service_s is not None or requests <= 0 else ("performance.service_time",)
+    warm, cold, refused = _shares(target, demand)
+    billed_s = _milliseconds_up(demand.service_s or Decimal(0))
+    on_demand = book.find("aws", "sagemaker-serverless", size, region=region)
+    name = f"aws/sagemaker-serverless/{size}"
+    tally.time("busy", on_demand, name, requests * cold * billed_s)
+    if target.provisioned:
+        provisioned = f"aws/sagemaker-serverless-provisioned/{size}"
+        duration, slot = (
+            book.find("aws", "sagemaker-serverless-provisioned", size, region=region, tier=tier)
+            for tier in ("duration", "slot")
+        )
+        tally.time("busy_on_provisioned", duration, provisioned, requests * warm * billed_s)
+        slots_s = target.provisioned * book.month_hours * 3600 * target.provisioned_share
+        tally.time("provisioned", slot, provisioned, slots_s)
+    _data(tally, demand, region, served=1 - refused)
+    return Bill(
+        target="sagemaker-serverless",
+        lines=tuple(tally.lines),
+        unpriced=tuple(tally.unpriced),
+        unknown=unknown,
+        impossible=tuple(_serverless_refusals(target, demand)),
+        caveats=tuple(_serverless_caveats(refused)),
+        latency=(
+            Stage(name="endpoint", low_s=Decimal(0), high_s=None, source="AWS publishes no overhead and no cold start"),
+            _service(demand),
+        ),
+        method="exact: Erlang B for the share above the cap, Poisson arrivals",
+        refused_share=refused,
+        assumptions=(
+            Assumption(
+                name="cold_start",
+                value="not billed; how often is unknown",
+                source="AWS publishes neither how long one takes nor when an idle worker stops",
+            ),
+            Assumption(name="free_tier", value="not counted", source="first two months of an account", errs="high"),
+        ),
+    )
+
+
+def _shares(target: SagemakerServerless, demand: Demand) -> tuple[Decimal, Decimal, Decimal]:
+    """Of the requests: served by a provisioned slot, served on demand, throttled.
+
+    Provisioned slots are taken first, so that they alone form a loss system: Erlang B of both numbers of slots.
+    """
+    total = sum((part.share * part.requests_per_day for part in demand.in_parts()), Decimal(0))
+    if total <= 0 or demand.service_s is None:
+        return Decimal(0), Decimal(1), Decimal(0)
+    past_slots = past_cap = Decimal(0)
+    for part in demand.in_parts():
+        weight = part.share * part.requests_per_day / total
+        load = float(part.requests_per_day / 86_400 * demand.service_s)
+        past_cap += weight * Decimal(refused_share(target.max_concurrency, load))
+        busy = Decimal(refused_share(target.provisioned, load)) if target.provisioned else Decimal(1)
+        past_slots += weight * (1 - target.provisioned_share * (1 - busy))
+    past_slots, past_cap = (value.quantize(Decimal("0.000000001")) for value in (past_slots, past_cap))
+    return 1 - past_slots, max(past_slots - past_cap, Decimal(0)), past_cap
+
+
+def _data(tally: Tally, demand: Demand, region: str, served: Decimal = Decimal(1)) -> None:
+    requests = demand.per_month(tally.book.month_hours) * served
+    for what, item, size in (("data_in", "in", demand.request_bytes), ("data_out", "out", demand.response_bytes)):
+        if size:
+            price = tally.book.find("aws", "sagemaker-data", item, region=region)
+            tally.units(what, price, f"aws/sagemaker-data/{item}", requests * size / GB)
+
+
+def _shared(quantities: dict[str, Decimal], region: str) -> MappingProxyType[str, Decimal]:
+    return MappingProxyType({f"{name}@{region}": quantity for name, quantity in quantities.items() if quantity > 0})
+
+
+def _lambda_refusals(target: LambdaSagemaker, demand: Demand) -> list[str]:
+    found = []
+    if target.front not in ("url", "http-api", "none"):
+        found.append(f"front {target.front!r} is none of url, http-api, none")
+    if target.memory_mb not in LAMBDA_MEMORY_MB:
+        found.append(f"a Lambda function has 128 to 10,240 MB, not {target.memory_mb}")
+    if target.instances_max < max(target.instances_min, 1):
+        found.append("instances_max must be 1 or more, and not below instances_min")
+    if demand.service_s is not None and demand.service_s > ANSWER_S:
+        found.append(f"a real-time endpoint must answer within {ANSWER_S} s, a request takes {demand.service_s} s")
+    if demand.service_s is not None and target.front == "http-api" and demand.service_s > HTTP_API_LONGEST_S:
+        found.append(f"an HTTP API waits {HTTP_API_LONGEST_S} s at most, a request takes {demand.service_s} s")
+    if max(demand.request_bytes, demand.response_bytes) > LAMBDA_PAYLOAD_BYTES:
+        found.append("Lambda takes and answers at most 6 MB at a time")
+    return found
+
+
+def _lambda_caveats(target: LambdaSagemaker, demand: Demand, *, overloaded: bool) -> list[str]:
+    found = []
+    if target.instances_min == 0:
+        found.append(
+            "scaling to zero needs inference components; at zero every request fails, and its failure is what wakes "
+            f"the endpoint, which took {WAKE_S[0]:.0f} to {WAKE_S[1]:.0f} s in AWS's own tests; the first deployment "
+            "starts an instance"
+        )
+        if target.front == "http-api":
+            found.append(f"an HTTP API cannot wait for that: it gives up after {HTTP_API_LONGEST_S} s")
+    if overloaded:
+        found.append("more arrives than the instances serve: requests fail or wait without end")
+    return found
+
+
+def _lambda_chain(target: LambdaSagemaker, demand: Demand, wait: Decimal | None) -> tuple[Stage, ...]:
+    """The way of a request, at worst through a cold function."""
+    front = {"url": "function URL", "http-api": "HTTP API"}.get(target.front, "SDK call")
+    return (
+        Stage(name=front, low_s=Decimal("0.05"), high_s=Decimal("0.2"), source=_UNVERIFIED),
+        Stage(name="Lambda", low_s=Decimal(0), high_s=Decimal(3), source=f"0 warm, 1 to 3 s cold: {_UNVERIFIED}"),
+        Stage(name="endpoint invocation", low_s=Decimal("0.2"), high_s=Decimal(1), source=_UNVERIFIED),
+        Stage(name="wait for a place", low_s=Decimal(0), high_s=wait, source="mean wait, Erlang C"),
+        _service(demand),
+    )
+
+
+def _service(demand: Demand) -> Stage:
+    return Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean")
+
+
+def _lambda_assumptions(target: LambdaSagemaker, wait: Decimal | None) -> tuple[Assumption, ...]:
+    waits = "unknown" if wait is None else f"{wait.normalize():f} s"
+    found = [
+        Assumption(
+            name="lambda_waiting",
+            value="service time and the mean wait for a place, billed for the function's memory",
+            source=f"wait {waits}: Erlang C on the minimum instances",
+            errs="low by the function's own work and its cold starts",
+        ),
+        Assumption(name="free_tier", value="not counted", source="once per account", errs="high"),
+        Assumption(name="gb", value="10^9 bytes", source="AWS does not say which", errs="high by 7 % if it is 2^30"),
+    ]
+    if target.instances_max > target.instances_min:
+        found.append(
+            Assumption(
+                name="scaling",
+                value=f"an instance more after {SCALE_OUT_S:.0f} s of need, one less after {SCALE_IN_S:.0f} s without",
+                source="target tracking: three one-minute periods out, fifteen in; general knowledge, not confirmed",
+            )
+        )
+    if target.front == "http-api":
+        found.append(
+            Assumption(
+                name="http_api",
+                value="each 512 KB of request and response together",
+                source="AWS meters in 512 KB and does not say of what",
+                errs="high",
+            )
+        )
+    return tuple(found)
+
+
+def _serverless_refusals(target: SagemakerServerless, demand: Demand) -> list[str]:
+    found = []
+    if target.gpu:
+        found.append(f"Serverless Inference has no GPU, and the model needs one ({target.gpu})")
+    if target.memory_mb not in SERVERLESS_MEMORY_MB:
+        sizes = ", ".join(map(str, SERVERLESS_MEMORY_MB))
+        found.append(f"memory is one of {sizes} MB, not {target.memory_mb}")
+    if not 1 <= target.max_concurrency <= SERVERLESS_CONCURRENCY:
+        found.append(f"max_concurrency is 1 to {SERVERLESS_CONCURRENCY}, not {target.max_concurrency}")
+    if not 0 <= target.provisioned <= target.max_concurrency:
+        found.append(f"provisioned is 0 to max_concurrency ({target.max_concurrency}), not {target.provisioned}")
+    if target.model_gb is not None and target.model_gb > SERVERLESS_DISK_GB:
+        found.append(f"the model of {target.model_gb} GB does not fit the disk of {SERVERLESS_DISK_GB} GB")
+    elif target.model_gb is not None and target.model_gb * 1000 > target.memory_mb:
+        found.append(f"the model of {target.model_gb} GB does not fit {target.memory_mb} MB of memory")
+    if target.vpc:
+        found.append("Serverless Inference cannot be put into a VPC")
+    if max(demand.request_bytes, demand.response_bytes) > SERVERLESS_PAYLOAD_BYTES:
+        found.append("requests and responses are limited to 4 MB")
+    if demand.service_s is not None and demand.service_s > ANSWER_S:
+        found.append(f"an answer must come within {ANSWER_S} s, a request takes {demand.service_s} s")
+    return found
+
+
+def _serverless_caveats(refused: Decimal) -> list[str]:
+    if refused <= Decimal("0.0001"):
+        return []
+    return [f"{refused * 100:.2f} % of the requests come while all slots are taken: they are throttled, not queued"]
+
+
+def _milliseconds_up(seconds: Decimal) -> Decimal:
+    return seconds.quantize(Decimal("0.001"), ROUND_CEILING)

@@ -1,0 +1,156 @@
+"""A dedicated base and a serverless burst: what each size of the base costs, and which is cheapest.
+
+The base takes requests first, the burst what finds it full. Sizes are evaluated, not derived. The rule
+behind it: a replica is worth being dedicated while the share of the time that its serverless worker would be billed
+exceeds the ratio of the prices. Nothing is recommended that the arithmetic does not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from baseload.planner.errors import UsageError
+from baseload.planner.pool import Assumption
+from baseload.planner.prices import Price, PriceBook, unpriced
+from baseload.planner.targets.bill import Bill, Demand, Tally
+from baseload.planner.targets.workers import Fleet, missing, worker_time
+
+FEW = 24
+"""Bases that are evaluated at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What one side of a hybrid is rented by: a price row for a time, and the GPUs of one replica."""
+
+    provider: str
+    product: str
+    gpu: str
+    region: str = ""
+    tier: str = ""
+    gpu_count: int = 1
+
+    def price(self, book: PriceBook) -> Price | None:
+        """Its row."""
+        return book.find(self.provider, self.product, self.gpu, region=self.region, tier=self.tier)
+
+    @property
+    def name(self) -> str:
+        """For what has no price."""
+        return f"{self.provider}/{self.product}/{self.gpu}"
+
+    def factor(self, row: Price | None) -> Decimal:
+        """Of the price: the GPUs of a replica where it is for one."""
+        return Decimal(self.gpu_count if row is not None and row.unit.startswith("gpu-") else 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hybrid:
+    """`base` replicas of one side, at most `burst_max` workers of the other."""
+
+    dedicated: Side
+    burst: Side
+    burst_max: int
+    base: int | None = None
+    """None: the cheapest."""
+    idle_timeout_s: Decimal | None = None
+    """Of a burst worker; else its price row's own."""
+    start_delay_s: Decimal = Decimal(0)
+
+
+def hybrid(target: Hybrid, demand: Demand, book: PriceBook) -> Bill:
+    """The bill at the given base, or at the cheapest."""
+    if target.base is not None:
+        return _bill(target, demand, book, target.base)
+    return cheapest(bills_by_base(target, demand, book))
+
+
+def bills_by_base(target: Hybrid, demand: Demand, book: PriceBook) -> tuple[Bill, ...]:
+    """The bases around the cheapest, by rising base; all that serve everything where they are few.
+
+    Many bases are looked at in steps that become finer around the best: the bill falls and then rises with the base,
+    but for a bump where the burst is at its maximum. Raises UsageError where a side has no price or a figure is
+    missing.
+    """
+    for side in (target.dedicated, target.burst):
+        row = side.price(book)
+        if row is None or row.usd is None or row.seconds is None:
+            raise unpriced(side.provider, side.product, side.gpu)
+    if demand.service_s is None or demand.cold_start_s is None:
+        raise UsageError.of(
+            "hybrid/figures",
+            "the cheapest base is unknown: it needs `performance: {service_time, cold_start}`",
+            hint="measure both, or give the base",
+        )
+    made: dict[int, Bill] = {}
+
+    def bill(base: int) -> Bill:
+        if base not in made:
+            made[base] = _bill(target, demand, book, base)
+        return made[base]
+
+    bases = range(*_bounds(target, demand))
+    while True:
+        step = -(-len(bases) // FEW)
+        tried = [bill(base) for base in bases[::step]]
+        if step == 1:
+            return tuple(tried)
+        best = bases[::step][tried.index(cheapest(tried))]
+        bases = range(max(best - step, bases[0]), min(best + step, bases[-1]) + 1)
+
+
+def cheapest(bills: Sequence[Bill]) -> Bill:
+    """The one with the smallest month among those that serve all; the smaller base where two cost the same."""
+    return min(bills, key=lambda bill: (bool(bill.impossible), bill.at_least_usd))
+
+
+def _bounds(target: Hybrid, demand: Demand) -> tuple[int, int]:
+    """The smallest base that serves everything, and one beyond which the burst has next to nothing to do."""
+    peak = max(part.requests_per_day for part in demand.in_parts())
+    workers = float(peak / 86_400 * (demand.service_s or 0)) / demand.concurrency
+    serves = max(int(workers) + 1 - target.burst_max, 0)
+    return serves, max(int(workers + 4 * workers**0.5) + 3, serves + 1)
+
+
+def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
+    tally = Tally(book)
+    fixed, flexible = target.dedicated.price(book), target.burst.price(book)
+    month_s = book.month_hours * 3600
+    tally.time("base", fixed, target.dedicated.name, base * month_s, target.dedicated.factor(fixed))
+    fleet = _fleet(target, flexible, base)
+    # The base counts as the pool's own minimum: it takes requests first, and what is above it is the burst.
+    based = replace(demand, parts=tuple(replace(part, workers_min=None) for part in demand.in_parts()))
+    time = worker_time(based, fleet, book.month_hours)
+    for kind, seconds in time.by_kind().items():
+        if kind != "always_on":
+            tally.time(f"burst_{kind}", flexible, target.burst.name, seconds, target.burst.factor(flexible))
+    return Bill(
+        target=f"hybrid of {base} and up to {target.burst_max}",
+        lines=tuple(tally.lines),
+        unpriced=tuple(tally.unpriced),
+        unknown=missing(based, fleet),
+        impossible=("more arrives than base and burst serve",) if time.overloaded else (),
+        method=time.method,
+        assumptions=(
+            Assumption(
+                name="overflow",
+                value="requests go to the base first, and to the burst when it is full",
+                source="the router's rule; taken as one pool with the base as its minimum",
+                errs="low where requests cannot move from a full base to a worker already up",
+            ),
+        ),
+    )
+
+
+def _fleet(target: Hybrid, row: Price | None, base: int) -> Fleet:
+    kept = row.keep_warm_s if row is not None else None
+    return Fleet(
+        workers_min=base,
+        workers_max=base + target.burst_max,
+        idle_timeout_s=target.idle_timeout_s if target.idle_timeout_s is not None else Decimal(kept or 0),
+        start_delay_s=target.start_delay_s,
+        bills_cold_start=row is None or row.bills_cold_start is not False,
+        increment_s=(row.increment_s if row is not None else None) or Decimal(0),
+    )

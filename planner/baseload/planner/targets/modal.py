@@ -1,0 +1,163 @@
+"""Modal: GPU, CPU and memory of containers by the second, with region factors; credits are counted once, in `stack`.
+
+What is billed: container time from its start (image and model load included) to the end of the scaledown window; the
+larger of requested and used CPU and memory (modal.com/docs: pricing, cold start, scale, resources; 2026-10-07).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+
+from baseload.planner.pool import Assumption
+from baseload.planner.prices import PriceBook
+from baseload.planner.targets.bill import GB, Bill, Demand, Stage, Tally
+from baseload.planner.targets.workers import Fleet, missing, worker_time
+
+GPUS_PER_CONTAINER = 8
+A10_PER_CONTAINER = 4
+SCALEDOWN_S = range(2, 3601)
+CONTAINERS_PER_FUNCTION = 4000
+LONGEST_S = 86_400
+WEB_REQUEST_S = 150
+PLAN_GPUS = MappingProxyType({"starter": 10, "team": 50})
+"""GPUs at the same time; more by contract."""
+REGIONS = MappingProxyType({"broad": "region-broad", "narrow": "region-narrow"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modal:
+    """A function or server with containers of one size."""
+
+    gpu: str | None
+    """Modal's name, for instance H100; None is CPU only."""
+    gpu_count: int = 1
+    cores: Decimal = Decimal("0.125")
+    """Physical cores, each two vCPU."""
+    memory_gib: Decimal = Decimal("0.125")
+    containers_min: int = 0
+    containers_max: int = 1
+    buffer: int = 0
+    """Idle containers kept beyond those in use, while there is load."""
+    scaledown_s: int = 60
+    region: str | None = None
+    """None, `broad` (us, eu, ap) or `narrow` (us-east, eu-north)."""
+    nonpreemptible: bool = False
+    plan: str = "starter"
+    volume_gib: Decimal = Decimal(0)
+
+
+def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
+    """GPU time by what containers do, CPU and memory of all container time."""
+    tally = Tally(book)
+    fleet = Fleet(
+        workers_min=target.containers_min,
+        workers_max=target.containers_max,
+        idle_timeout_s=Decimal(target.scaledown_s),
+        increment_s=Decimal(1),
+    )
+    unknown = missing(demand, fleet)
+    time = worker_time(demand, fleet, book.month_hours)
+    kinds = time.by_kind() | {"buffer": _buffer_s(target, demand, book.month_hours * 3600)}
+    place = _factor(tally, REGIONS.get(target.region or ""))
+    if target.gpu:
+        price = book.find("modal", "serverless", target.gpu)
+        for kind, seconds in kinds.items():
+            tally.time(kind, price, f"modal/serverless/{target.gpu}", seconds, place * target.gpu_count)
+    steady = place * (_factor(tally, "nonpreemptible") if target.nonpreemptible else 1)
+    seconds = sum(kinds.values(), Decimal(0))
+    for what, amount in (("cpu", target.cores), ("memory", target.memory_gib)):
+        tally.time(what, book.find("modal", "serverless", what), f"modal/serverless/{what}", seconds * amount, steady)
+    shared = {
+        "modal/egress/internet": demand.per_month(book.month_hours) * demand.response_bytes / GB,
+        "modal/storage/volume": target.volume_gib,
+    }
+    return Bill(
+        target="modal",
+        lines=tuple(tally.lines),
+        unpriced=tuple(tally.unpriced),
+        unknown=unknown,
+        impossible=tuple(_refusals(target, demand)),
+        caveats=tuple(_caveats(demand)),
+        latency=(Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),),
+        method=time.method,
+        assumptions=_assumptions(target),
+        shared=MappingProxyType({name: quantity for name, quantity in shared.items() if quantity > 0}),
+    )
+
+
+def _factor(tally: Tally, name: str | None) -> Decimal:
+    if name is None:
+        return Decimal(1)
+    row = tally.book.find("modal", "factor", name)
+    if row is None or row.usd is None:
+        tally.unpriced.append(f"modal/factor/{name}")
+        return Decimal(1)
+    return row.usd
+
+
+def _buffer_s(target: Modal, demand: Demand, month_s: Decimal) -> Decimal:
+    """The buffer is up while any request was in service within the scaledown window: 1 − e^(−λ(S + window))."""
+    if not target.buffer or demand.service_s is None:
+        return Decimal(0)
+    stays = float(demand.service_s + target.scaledown_s)
+    busy = sum(
+        (
+            part.share * Decimal(-math.expm1(-float(part.requests_per_day) / 86_400 * stays))
+            for part in demand.in_parts()
+        ),
+        Decimal(0),
+    )
+    return (target.buffer * busy * month_s).quantize(Decimal(1))
+
+
+def _refusals(target: Modal, demand: Demand) -> list[str]:
+    found = []
+    most = A10_PER_CONTAINER if target.gpu == "A10" else GPUS_PER_CONTAINER
+    if target.gpu and not 1 <= target.gpu_count <= most:
+        found.append(f"a container has 1 to {most} {target.gpu}, not {target.gpu_count}")
+    if target.gpu and target.nonpreemptible:
+        found.append("a function with a GPU is always preemptible on Modal")
+    if target.region is not None and target.region not in REGIONS:
+        found.append(f"region {target.region!r} is neither broad nor narrow")
+    if target.scaledown_s not in SCALEDOWN_S:
+        found.append(f"the scaledown window is 2 to 3600 s, not {target.scaledown_s}")
+    if target.containers_max > CONTAINERS_PER_FUNCTION:
+        found.append(f"a function has at most {CONTAINERS_PER_FUNCTION:,} containers")
+    gpus = target.gpu_count * (target.containers_max + target.buffer) if target.gpu else 0
+    if gpus > PLAN_GPUS.get(target.plan, gpus):
+        found.append(
+            f"the {target.plan} plan runs {PLAN_GPUS[target.plan]} GPUs at the same time, this asks for {gpus}"
+        )
+    if demand.service_s is not None and demand.service_s > LONGEST_S:
+        found.append("a call ends after 24 hours")
+    return found
+
+
+def _caveats(demand: Demand) -> list[str]:
+    if demand.service_s is None or demand.service_s <= WEB_REQUEST_S:
+        return []
+    return [f"a web request is redirected to a polling address after {WEB_REQUEST_S} s; not all clients follow"]
+
+
+def _assumptions(target: Modal) -> tuple[Assumption, ...]:
+    found = [
+        Assumption(
+            name="cpu_and_memory",
+            value=f"{target.cores} cores, {target.memory_gib} GiB",
+            source="spec or Modal's default requests",
+            errs="low: the larger of request and use is billed",
+        )
+    ]
+    if target.buffer:
+        found.append(
+            Assumption(
+                name="buffer",
+                value=f"{target.buffer} containers while any request was served within the scaledown window",
+                source="modal.com/docs: buffer containers are kept while the function is active",
+                errs="low by their cold starts",
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,77 @@
+"""RunPod pods: rented GPUs that stay, with their disks. Serverless endpoints are in `baseload.planner.cost`.
+
+Billing as on docs.runpod.io, 2026-08-20: by the second while running; container disk while running; a pod volume also,
+at twice the price, while stopped; no egress fee.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+
+from baseload.planner.prices import PriceBook
+from baseload.planner.targets.bill import Bill, Demand, Stage, Tally
+from baseload.planner.targets.workers import mean_wait_s
+
+TIERS = ("secure", "community")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunpodPod:
+    """Pods of one kind behind a balancer of one's own."""
+
+    gpu: str
+    """RunPod's GPU type, for instance NVIDIA L40S."""
+    gpu_count: int = 1
+    pods: int = 1
+    tier: str = "secure"
+    running_share: Decimal = Decimal(1)
+    """Of the month; stopped for the rest."""
+    disk_gb: int = 0
+    """Container disk of each pod."""
+    volume_gb: int = 0
+    """Pod volume of each pod."""
+    network_volume_gb: int = 0
+
+
+def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
+    """GPU hours, and disks running and stopped."""
+    tally, share = Tally(book), target.running_share
+    price = book.find("runpod", "pod", target.gpu, tier=target.tier)
+    running_s = book.month_hours * 3600 * share
+    tally.time("always_on", price, f"runpod/pod/{target.gpu}", running_s * target.gpu_count * target.pods)
+    for what, item, tier, gb_months in (
+        ("disk", "container-disk", "", target.disk_gb * share),
+        ("volume", "pod-volume", "running", target.volume_gb * share),
+        ("volume_stopped", "pod-volume", "stopped", target.volume_gb * (1 - share)),
+    ):
+        row = book.find("runpod", "storage", item, tier=tier)
+        tally.units(what, row, f"runpod/storage/{item}", gb_months * target.pods)
+    wait = mean_wait_s(demand, target.pods) if target.pods else None
+    overloaded = wait is None and demand.service_s is not None and demand.requests_per_day > 0
+    volume = Decimal(target.network_volume_gb)
+    return Bill(
+        target="runpod-pod",
+        lines=tuple(tally.lines),
+        unpriced=tuple(tally.unpriced),
+        impossible=tuple(_refusals(target)),
+        caveats=("more arrives than the pods serve: the queue grows without end",) if overloaded else (),
+        latency=(
+            Stage(name="wait for a place", low_s=Decimal(0), high_s=wait, source="mean wait, Erlang C"),
+            Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),
+        ),
+        method="exact: all pods are always on" if share == 1 else "exact: all pods are on for a share of the month",
+        shared=MappingProxyType({"runpod/storage/network-volume": volume} if volume else {}),
+    )
+
+
+def _refusals(target: RunpodPod) -> list[str]:
+    found = []
+    if target.tier not in TIERS:
+        found.append(f"tier {target.tier!r} is neither secure nor community")
+    if not 0 < target.running_share <= 1:
+        found.append(f"running_share is above 0 and at most 1, not {target.running_share}")
+    if target.pods < 1 or target.gpu_count < 1:
+        found.append("a pod needs at least one GPU, and there must be one")
+    return found

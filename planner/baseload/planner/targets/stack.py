@@ -1,0 +1,54 @@
+"""What is billed once for an account, whatever the number of models: egress, logs, volumes, plan fees, credits.
+
+Each model's bill says how much of it it uses (`Bill.shared`); the sum meets the price and the free allowance once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+
+from baseload.planner.prices import PriceBook
+from baseload.planner.targets.bill import Bill, Tally
+
+
+def account(bills: Iterable[Bill], book: PriceBook, plans: Iterable[str] = ()) -> Bill:
+    """The bill of the account itself. `plans` are named `provider/plan`, for instance `modal/team`.
+
+    A plan's credit is taken off what its provider's models and shared quantities cost, never below zero.
+    """
+    bills, tally = tuple(bills), Tally(book)
+    used: dict[str, Decimal] = {}
+    for bill in bills:
+        for name, quantity in bill.shared.items():
+            used[name] = used.get(name, Decimal(0)) + quantity
+    for name, quantity in sorted(used.items()):
+        thing, _, region = name.partition("@")
+        provider, product, item = thing.split("/")
+        tally.steps(f"{product}_{item}", book.tiers(provider, product, item, region=region), thing, quantity)
+    for plan in plans:
+        provider, _, name = plan.partition("/")
+        fee, credit = book.find(provider, "plan", name), book.find(provider, "credit", name)
+        if fee is None and credit is None:
+            tally.unpriced.append(f"{provider}/plan/{name}")
+        if fee is not None:
+            tally.units("plan_fee", fee, fee.id, Decimal(1))
+        if credit is not None and credit.usd is not None:
+            _take_off(tally, bills, provider, credit.id)
+    return Bill(target="account", lines=tuple(tally.lines), unpriced=tuple(tally.unpriced))
+
+
+def _take_off(tally: Tally, bills: tuple[Bill, ...], provider: str, credit_id: str) -> None:
+    credit = tally.book.get(credit_id)
+    if credit is None or credit.usd is None:
+        return
+    lines = [*(line for bill in bills for line in bill.lines), *tally.lines]
+    spent = sum(
+        (line.amount_usd for line in lines if line.price.provider == provider and line.what != "plan_fee"), Decimal(0)
+    )
+    if spent <= 0:
+        return
+    full = Tally(tally.book)
+    full.units("credit", credit, credit.id, min(Decimal(1), spent / credit.usd))
+    tally.lines += [replace(line, quantity=-line.quantity) for line in full.lines]

@@ -1,0 +1,168 @@
+"""From a demand to the billed time of a fleet of workers: the pool's floating point ends here.
+
+Knows how long workers live, not what they cost. Every time is rounded to the second once, before it meets a price.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from baseload.planner.pool import Pool, PoolEstimate, estimate
+from baseload.planner.prices import MONTH_HOURS
+from baseload.planner.targets.bill import Demand, Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """Workers that come and go with the requests."""
+
+    workers_min: int = 0
+    workers_max: int = 1
+    idle_timeout_s: Decimal = Decimal(0)
+    start_delay_s: Decimal = Decimal(0)
+    bills_cold_start: bool = True
+    increment_s: Decimal = Decimal(0)
+    """Each run of a worker is rounded up to it: half of it per start on average."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerTime:
+    """Worker-seconds a month by what the workers do."""
+
+    busy_s: Decimal = Decimal(0)
+    idle_s: Decimal = Decimal(0)
+    cold_start_s: Decimal = Decimal(0)
+    always_on_s: Decimal = Decimal(0)
+    starts: Decimal = Decimal(0)
+    method: str | None = None
+    overloaded: bool = False
+    """In some part of the month more arrives than all workers serve."""
+
+    @property
+    def total_s(self) -> Decimal:
+        """All that is billed."""
+        return self.busy_s + self.idle_s + self.cold_start_s + self.always_on_s
+
+    def by_kind(self) -> dict[str, Decimal]:
+        """For the lines of a bill."""
+        return {
+            "busy": self.busy_s,
+            "idle": self.idle_s,
+            "cold_start": self.cold_start_s,
+            "always_on": self.always_on_s,
+        }
+
+
+def missing(demand: Demand, fleet: Fleet) -> tuple[str, ...]:
+    """The figures without which a fleet's time is unknown, by their key in a spec."""
+    asked = any(part.requests_per_day > 0 for part in demand.in_parts())
+    if not asked or all(_minimum(part, fleet) >= fleet.workers_max for part in demand.in_parts()):
+        return ()
+    needed = {"performance.service_time": demand.service_s, "performance.cold_start": demand.cold_start_s}
+    return tuple(key for key, value in needed.items() if value is None)
+
+
+def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS) -> WorkerTime:
+    """The billed time of a month; of the always-on workers alone where a figure is missing.
+
+    Each part of the month is taken as if it lasted: what a change from one to the next costs is not counted.
+    """
+    month_s = month_hours * 3600
+    sums = dict.fromkeys(("busy", "idle", "cold_start", "always_on", "starts"), Decimal(0))
+    methods: list[str] = []
+    overloaded = False
+    for part in demand.in_parts():
+        if missing(demand, fleet):
+            sums["always_on"] += part.share * min(_minimum(part, fleet), fleet.workers_max) * month_s
+            continue
+        found = estimate(pool_of(demand, fleet, part))
+        overloaded |= found.overloaded
+        methods.append(found.method)
+        for kind, workers in _billed(found, fleet).items():
+            sums[kind] += part.share * Decimal(workers) * month_s
+    return WorkerTime(
+        busy_s=_whole(sums["busy"]),
+        idle_s=_whole(sums["idle"]),
+        cold_start_s=_whole(sums["cold_start"]),
+        always_on_s=_whole(sums["always_on"]),
+        starts=_whole(sums["starts"]),
+        method="; ".join(dict.fromkeys(methods)) or None,
+        overloaded=overloaded,
+    )
+
+
+def pool_of(demand: Demand, fleet: Fleet, part: Part) -> Pool:
+    """The fleet in a part of the month as the pool model takes it."""
+    minimum = _minimum(part, fleet)
+    return Pool(
+        arrivals_per_s=float(part.requests_per_day / 86_400),
+        service_s=float(demand.service_s or 0),
+        service_cv=float(demand.service_cv),
+        cold_start_s=float(demand.cold_start_s or 0),
+        cold_start_billed=1.0 if fleet.bills_cold_start else 0.0,
+        start_delay_s=float(fleet.start_delay_s),
+        idle_timeout_s=float(fleet.idle_timeout_s),
+        concurrency=demand.concurrency,
+        workers_min=minimum,
+        workers_max=max(fleet.workers_max, minimum),
+    )
+
+
+def _minimum(part: Part, fleet: Fleet) -> int:
+    return fleet.workers_min if part.workers_min is None else part.workers_min
+
+
+def _billed(found: PoolEstimate, fleet: Fleet) -> dict[str, float]:
+    """Mean billed workers by what they do, and starts per second; rounding up counts as cold start."""
+    room = max(fleet.workers_max - found.billed, 0.0)
+    rounding = min(float(fleet.increment_s) / 2 * found.starts_per_s, room)
+    return {
+        "busy": found.busy,
+        "idle": found.idle,
+        "cold_start": found.cold_start + rounding,
+        "always_on": found.always_on,
+        "starts": found.starts_per_s,
+    }
+
+
+def mean_wait_s(demand: Demand, workers: int) -> Decimal | None:
+    """Mean time a request waits for a place on workers that are always on; None in overload or where unknown.
+
+    Erlang C with the factor (1 + cv²)/2 (Allen and Cunneen): exact for exponential service times.
+    """
+    if demand.service_s is None:
+        return None
+    service, places = float(demand.service_s), workers * demand.concurrency
+    total, requests = 0.0, 0.0
+    for part in demand.in_parts():
+        load = float(part.requests_per_day) / 86_400 * service
+        if load >= places:
+            return None
+        weight = float(part.share * part.requests_per_day)
+        factor = (1 + float(demand.service_cv) ** 2) / 2
+        total += weight * _erlang_c(places, load) * factor * service / (places - load)
+        requests += weight
+    return Decimal(total / requests).quantize(Decimal("0.000001")) if requests else Decimal(0)
+
+
+def refused_share(places: int, load: float) -> float:
+    """Erlang B: the share of requests that find all places taken and are sent away. Any law of service times."""
+    if load <= 0:
+        return 0.0
+    inverse = 1.0
+    for busy in range(1, places + 1):
+        inverse = 1 + inverse * busy / load
+        if math.isinf(inverse):
+            return 0.0
+    return 1 / inverse
+
+
+def _erlang_c(places: int, load: float) -> float:
+    blocked = refused_share(places, load)
+    return places * blocked / (places - load * (1 - blocked))
+
+
+def _whole(quantity: Decimal) -> Decimal:
+    return quantity.quantize(Decimal(1), ROUND_HALF_UP)
