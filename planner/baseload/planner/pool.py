@@ -14,14 +14,13 @@ tests hold every method against an event simulation.
 
 from __future__ import annotations
 
-import cmath
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
-_TALBOT_NODES = 18
-"""Nodes of the Laplace inversion: about ten digits in double precision for the real-pole transforms used here."""
+from baseload.planner.levels import Chain, Level, chain, shares_on
 
 _FOREVER_S = 1e12
 _SHORTEST_S = 1e-6
@@ -71,6 +70,8 @@ class Pool:
     workers_max: int = 1
     dedicated: int = 0
     """Replicas beside the pool, as concurrent as its workers, that take requests first; the pool gets the overflow."""
+    peakedness: float = 1.0
+    """Variance over mean of the number of requests in service where nothing limits it (z); 1 for a Poisson stream."""
     dispatch: Dispatch = Dispatch.PACKED
 
     # Only the simulation knows these.
@@ -100,8 +101,8 @@ class Pool:
 
     @property
     def slots(self) -> int:
-        """Requests that all workers together can serve at once."""
-        return self.workers_max * self.concurrency
+        """Requests that all workers and replicas together can serve at once."""
+        return (self.workers_max + self.dedicated) * self.concurrency
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +149,7 @@ def estimate(pool: Pool) -> PoolEstimate:
     if pool.load >= pool.slots:
         busy = float(pool.workers_max - pool.workers_min)
         return _constant(pool, busy=busy, method="exact: overload, all workers are busy all the time")
-    if pool.workers_max == 1:
+    if pool.workers_max == 1 and pool.dedicated == 0 and pool.peakedness == 1:
         return _one_worker(pool)
     return _many_workers(pool)
 
@@ -214,156 +215,260 @@ def _sum_over_batch(drop: Sequence[float], followers: float) -> float:
 
 
 # --------------------------------------------------------------------------------------------------- several workers
-@dataclass(frozen=True, kw_only=True)
-class _Level:
-    """One worker above the minimum, needed while more than `below` requests are in the system."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flows:
+    """What passes through a pool of several workers in the long run: worker time, starts, and who waits for what."""
 
-    below: int
-    share_below: float
-    """Share of time with at most `below` requests."""
-    survival: float
-    """Chance that a window that starts below, in equilibrium, sees no up-crossing."""
-    density: float
-    """Density of the first up-crossing at the end of the window."""
-    survived_s: float
-    """Mean of the shorter of the window and the time to the first up-crossing."""
-    unfragmented: float
-    """Survival over the part of the window that stands for fragmentation alone."""
+    warm: float
+    """Mean workers above the minimum that are up."""
+    occupied: float
+    """Of them with at least one request."""
+    starts_per_s: float
+    worth: tuple[float, ...]
+    """Billed share of the time of each worker above the minimum, the first one first (phi)."""
+    cold_waits: float
+    """Share of requests that wait for the start of an empty pool."""
+    cold_first: float
+    """Of them those that started it."""
+    backlog_s: float
+    """Wait behind others of such a request, at most."""
+    more_waits: float
+    """Share of requests that wait while one more worker starts."""
+    more_wait_s: float
+    """Their mean wait, were it not cut off by the start."""
+    full_waits: float
+    """Share of requests that wait because all workers of the maximum are full."""
 
-    @property
-    def off(self) -> float:
-        return min(max(self.share_below * self.survival, 0.0), 1.0)
 
-    @property
-    def hits_per_s(self) -> float:
-        return max(self.share_below * self.density, 1e-290)
+def flows(pool: Pool) -> Flows:
+    """Levels of a pool with a Poisson (or peaked) stream; for less load than slots, and some worker that stops."""
+    rate, service_s, c = pool.arrivals_per_s, pool.service_s, pool.concurrency
+    cold_s, tau = pool.cold_start_s, pool.idle_timeout_s
+    waits_s = cold_s + pool.start_delay_s
+    before = pool.dedicated + pool.workers_min
+    lasting_s = tau + waits_s + service_s
+    room = pool.workers_max - pool.workers_min
+    net = chain(rate, service_s, pool.slots, before * c, c, room, lasting_s, pool.peakedness)
+    fragments_s, billed_cold_s = _fragmentation_s(pool), cold_s * pool.cold_start_billed
 
-    @property
-    def on_s(self) -> float:
-        """Mean time from being started to being stopped."""
-        return min((1 - self.off) / self.hits_per_s, _FOREVER_S)
+    levels = [_level(pool, level, fragments_s if level.slots else 0.0) for level in net.levels]
+    occupied = math.fsum(level.occupied for level in levels)
+    epochs = None if before else _epochs(pool, net, levels)
+    if epochs:
+        levels = [levels[0]._replace(starts_per_s=0.0), *epochs.thinned]
+    fresh = hits = waited_s = previous = 0.0
+    for k, (level, at) in enumerate(zip(levels, net.levels, strict=True)):
+        crossed = -math.expm1(-min(cold_s * at.births_per_s * at.blocking, 500.0))
+        new = max(level.starts_per_s - previous * crossed, 0.0) * level.waiting
+        previous = level.starts_per_s
+        if k or before:
+            fresh += new
+            waited_s += new * level.wait_s
+        hits += level.starts_per_s * level.waiting
+    further = math.fsum(level.starts_per_s * level.stay_s for level in levels)
+    worth = tuple(level.starts_per_s * (billed_cold_s + level.stay_s) for level in levels)
+    if epochs is None:
+        warm, starts, first, followers, backlog_s = further, sum(x.starts_per_s for x in levels), 0.0, 0.0, 0.0
+    else:
+        first, followers, backlog_s = epochs.per_s, epochs.followers, epochs.backlog_s
+        starts = first * epochs.started + sum(x.starts_per_s for x in levels)
+        warm = first * epochs.warm_s + further
+        fresh += first * rate * epochs.spread_s * epochs.ends
+        if c == 1:
+            met = min((first * (1 + followers) + hits) / rate, 1.0)
+            by_worker = min(pool.load, pool.workers_max) + starts * tau + epochs.reused_s * rate * (1 - met)
+            warm = (warm + by_worker) / 2
+        worth = (max(warm + starts * billed_cold_s - sum(worth), 0.0), *worth[1:])
+    cold = min(first * (1 + followers) / rate, 1.0)
+    more = min(fresh / rate, 1 - cold)
+    return Flows(
+        warm=warm,
+        occupied=occupied,
+        starts_per_s=starts,
+        worth=tuple(min(share, 1.0) for share in worth),
+        cold_waits=cold,
+        cold_first=1 / (1 + followers),
+        backlog_s=backlog_s,
+        more_waits=more,
+        more_wait_s=waited_s / fresh if waited_s else 0.0,
+        full_waits=(1 - cold - more) * net.full,
+    )
 
-    @property
-    def off_s(self) -> float:
-        return self.off / self.hits_per_s
 
-    @property
-    def occupied(self) -> float:
-        """Share of time with at least one request on this worker."""
-        return 1 - self.share_below * self.unfragmented
+class _Worker(NamedTuple):
+    """One worker above the minimum, by itself."""
+
+    starts_per_s: float
+    stay_s: float
+    """Mean time that it is up."""
+    occupied: float
+    on: float
+    """Share of time that it would be on were there no cold starts."""
+    hits_per_s: float
+    waiting: float
+    """Requests that wait per start."""
+    wait_s: float
+    """Their mean wait for a slot of the workers that are up."""
+
+
+def _level(pool: Pool, level: Level, fragments_s: float) -> _Worker:
+    rate, service_s, below, slots = pool.arrivals_per_s, pool.service_s, level.below, level.slots
+    cold_s, tau = pool.cold_start_s, pool.idle_timeout_s
+    waits_s = cold_s + pool.start_delay_s
+    window_s = tau + fragments_s
+    survival = level.survival(window_s)
+    off, hits = below * survival, max(below * level.density(window_s), 1e-290)
+    on_s = min((1 - off) / hits, _FOREVER_S)
+    late_s = (1 - below) * on_s + below * (level.survived_s(window_s) + (1 - survival) * on_s)
+    still = math.exp(-max(slots, 0.5) * waits_s / service_s)
+    stay_s = still * on_s + (1 - still) * max(tau, late_s)
+    outlasts = _outlasts(pool, slots)
+
+    used = pool.load / max(slots, 1)
+    if used < 0.999:
+        clears_s = 1 / (max(slots, 1) / service_s - rate)
+        queued = level.blocking / max(1 - used * (1 - level.blocking), 1e-9)
+        busy_s = min(-math.expm1(-cold_s / clears_s) * clears_s, cold_s)
+    else:
+        queued, busy_s = 1.0, cold_s
+    return _Worker(
+        starts_per_s=1 / (off / hits / outlasts + waits_s + stay_s),
+        stay_s=stay_s,
+        occupied=1 - below * level.survival(fragments_s),
+        on=1 - off,
+        hits_per_s=hits,
+        waiting=(1 + rate * (busy_s * (1 - queued) + queued * cold_s)) / outlasts,
+        wait_s=min(service_s / max(slots, 1) * (1 + 1 / max(1 - used, 0.05)) / 2, cold_s),
+    )
+
+
+def _outlasts(pool: Pool, slots: int) -> float:
+    """Chance that a request with no room still waits when the start delay is over.
+
+    What is left of a running service lasts service_s · (1 + cv²) / 2 in the mean, taken as exponential.
+    """
+    if not pool.start_delay_s:
+        return 1.0
+    spare = max(slots - pool.load, 0.0)
+    left_s = pool.service_s * (1 + pool.service_cv**2) / 2
+    return math.exp(-min(spare * pool.start_delay_s / left_s, 20.0))
+
+
+class _Epochs(NamedTuple):
+    """Set-up epochs: from a request that finds the pool empty until it is empty again."""
+
+    per_s: float
+    started: float
+    """Workers started by the first request and its followers."""
+    spread_s: float
+    """From the first start to the last."""
+    followers: float
+    """Requests that come within the first cold start."""
+    warm_s: float
+    backlog_s: float
+    ends: float
+    """Chance that an idle time outlasts the timeout."""
+    reused_s: float
+    """Mean idle time of a worker before a request that finds it warm."""
+    thinned: tuple[_Worker, ...]
+    """Workers above the first while epochs last."""
+
+
+def _epochs(pool: Pool, net: Chain, levels: Sequence[_Worker]) -> _Epochs:
+    rate, tau, c, service_s = pool.arrivals_per_s, pool.idle_timeout_s, pool.concurrency, pool.service_s
+    births = net.levels[0].births_per_s
+    waits_s = pool.cold_start_s + pool.start_delay_s
+    followers = rate * pool.cold_start_s + pool.peakedness - 1
+    # More than that are not started by the followers.
+    most = min(pool.workers_max, int((followers + 8 * math.sqrt(followers) + 12) / c) + 2)
+    extra = _poisson_tail(followers, range(c, most * c, c))
+    spread_s = c / rate * math.fsum(_poisson_tail(followers, range(c + 1, most * c + 1, c)))
+    started = 1 + math.fsum(extra)
+    ends = math.exp(-min(births * tau, 600.0))
+    busy_s = min((1 / net.empty - 1) / births, _FOREVER_S)
+    tail_s = (1 - ends) / births * (1 + births * min((busy_s + (1 - ends) / births) / ends, _FOREVER_S))
+    clear_s = min(_backlog_s(pool, started, spread_s, followers) * busy_s / service_s, _FOREVER_S)
+    up_s = spread_s + clear_s + tail_s
+    per_s = 1 / (1 / births + waits_s + up_s)
+
+    lasting = (up_s + pool.start_delay_s) * per_s / max(levels[0].on, 1e-12)
+    already = [*extra, *[0.0] * len(levels)]
+    thinned = tuple(
+        level._replace(starts_per_s=level.starts_per_s * lasting * (1 - ends * share))
+        for level, share in zip(levels[1:], already, strict=False)
+    )
+    hits = math.fsum(level.hits_per_s for level in levels)
+    idle = math.fsum(level.on - level.occupied for level in levels) - hits * tau
+    reused_s = max(idle, 0.0) / max(rate - hits, 1e-9)
+    useful_s = math.fsum(level.occupied for level in levels) / rate
+    others = started - 1
+    still_used_s = others * service_s * math.exp(-spread_s / (others * service_s)) if c > 1 and others > 1e-9 else 0.0
+    ramp_s = min(rate * spread_s * (useful_s + (1 - ends) * reused_s), spread_s)
+    return _Epochs(
+        per_s=per_s,
+        started=started,
+        spread_s=spread_s,
+        followers=followers + rate * pool.start_delay_s,
+        warm_s=others * tau + still_used_s + clear_s + tail_s + ramp_s,
+        backlog_s=max((1 + followers) / (started * c) - 1, 0.0) * service_s,
+        ends=ends,
+        reused_s=reused_s,
+        thinned=thinned,
+    )
+
+
+def _backlog_s(pool: Pool, started: float, spread_s: float, followers: float) -> float:
+    """Mean time that is left of the longest service of an epoch's batch when the last worker has come up."""
+    c, service_s = pool.concurrency, pool.service_s
+    batch = (1 + followers) / started
+    longest = 1.0
+    if started < 1.5 and batch > 1:
+        cv = min(pool.service_cv, 1.2)
+        longest = 1 + (_harmonic(min(batch, c)) - 1) * cv + max(batch - c, 0.0) / c
+    work_s = ((1 + followers) * service_s - started * c * spread_s / 2) / (started * c)
+    return max(service_s * longest * math.exp(-spread_s / service_s), work_s)
 
 
 def _many_workers(pool: Pool) -> PoolEstimate:
-    levels = _levels(pool)
-    busy = min(sum(level.occupied for level in levels), pool.load)
-    if pool.cold_start_s == 0:
-        return _warm_levels(pool, levels, busy)
-    return _cold_levels(pool, levels, busy)
+    if pool.cold_start_s == 0 and pool.concurrency == 1 and pool.service_cv == 1 and _plain(pool):
+        return _warm_levels(pool)
+    found = flows(pool)
+    room = float(pool.workers_max - pool.workers_min)
+    cold = min(found.starts_per_s * pool.cold_start_s * pool.cold_start_billed, room)
+    busy = min(found.occupied, pool.load, room - cold)
+    cold_levels = "levels" if pool.dedicated + pool.workers_min else "set-up epochs and levels"
+    return PoolEstimate(
+        busy=busy,
+        idle=min(max(found.warm - busy, 0.0), room - cold - busy),
+        cold_start=cold,
+        always_on=float(pool.workers_min),
+        starts_per_s=found.starts_per_s,
+        method=f"approximation: {cold_levels if pool.cold_start_s else 'levels without cold start'}",
+        assumptions=_assumptions(pool),
+    )
 
 
-def _warm_levels(pool: Pool, levels: Sequence[_Level], busy: float) -> PoolEstimate:
+def _plain(pool: Pool) -> bool:
+    return pool.start_delay_s == 0 and pool.dedicated == 0 and pool.peakedness == 1
+
+
+def _warm_levels(pool: Pool) -> PoolEstimate:
     """No cold start: the workers on are the maximum of the requests in the system over one idle timeout."""
-    on = sum(1 - level.off for level in levels)
-    exact = pool.concurrency == 1 and pool.service_cv == 1 and pool.start_delay_s == 0
+    most = min(pool.workers_max, int(pool.load + 12 * math.sqrt(pool.load) + 40) + 1)
+    at = range(pool.workers_min, max(most, pool.workers_min + 1))
+    window_s = pool.idle_timeout_s
+    shares = shares_on(pool.arrivals_per_s, pool.service_s, pool.slots, at, window_s)
+    now = shares_on(pool.arrivals_per_s, pool.service_s, pool.slots, at, 0.0) if window_s else shares
+    on, busy = math.fsum(shares), min(math.fsum(now), pool.load)
+    net = chain(pool.arrivals_per_s, pool.service_s, pool.slots, at[0], 1, len(at), window_s)
     return PoolEstimate(
         busy=busy,
         idle=max(on - busy, 0.0),
         cold_start=0.0,
         always_on=float(pool.workers_min),
-        starts_per_s=sum(level.hits_per_s for level in levels),
-        method="exact: levels without cold start" if exact else "approximation: levels without cold start",
-        assumptions=() if exact else _assumptions(pool),
+        starts_per_s=math.fsum(level.below * level.density(window_s) for level in net.levels),
+        method="exact: levels without cold start",
     )
-
-
-def _cold_levels(pool: Pool, levels: Sequence[_Level], busy: float) -> PoolEstimate:
-    """Cold starts: set-up epochs of an empty pool, then each further level by itself."""
-    waits_s = pool.start_delay_s + pool.cold_start_s
-    rates = [1 / (level.off_s / _outlasts(pool, level) + waits_s + _stay_s(pool, level)) for level in levels]
-    if pool.workers_min:
-        warm = sum(rate * _stay_s(pool, level) for rate, level in zip(rates, levels, strict=True))
-        starts = sum(rates)
-    else:
-        warm, starts = _with_epochs(pool, levels, rates)
-    room = float(pool.workers_max - pool.workers_min)
-    cold = min(starts * pool.cold_start_s * pool.cold_start_billed, room)
-    busy = min(busy, room - cold)
-    return PoolEstimate(
-        busy=busy,
-        idle=min(max(warm - busy, 0.0), room - cold - busy),
-        cold_start=cold,
-        always_on=float(pool.workers_min),
-        starts_per_s=starts,
-        method="approximation: set-up epochs and levels" if not pool.workers_min else "approximation: levels",
-        assumptions=_assumptions(pool),
-    )
-
-
-def _outlasts(pool: Pool, level: _Level) -> float:
-    """Chance that a request with no room still waits when the start delay is over.
-
-    What is left of a running service lasts service_s · (1 + cv²) / 2 in the mean, taken as exponential.
-    """
-    spare = max(level.below - pool.load, 0.0)
-    left_s = pool.service_s * (1 + pool.service_cv**2) / 2
-    return math.exp(-min(spare * pool.start_delay_s / left_s, 20.0))
-
-
-def _stay_s(pool: Pool, level: _Level) -> float:
-    """Mean time a started worker is on after its cold start: still needed when it is up, or no longer."""
-    slots = max(level.below, 0.5)
-    still = math.exp(-slots * (pool.start_delay_s + pool.cold_start_s) / pool.service_s)
-    late = (1 - level.share_below) * level.on_s + level.share_below * (
-        level.survived_s + (1 - level.survival) * level.on_s
-    )
-    return still * level.on_s + (1 - still) * max(pool.idle_timeout_s, late)
-
-
-def _with_epochs(pool: Pool, levels: Sequence[_Level], rates: Sequence[float]) -> tuple[float, float]:
-    """Warm worker time and starts per second where the pool can be empty.
-
-    A request to an empty pool starts a worker; those that follow within its cold start queue up and start more
-    (an epoch). Levels above the first then come and go as in a warm pool while the epoch lasts.
-    """
-    rate, tau, c = pool.arrivals_per_s, pool.idle_timeout_s, pool.concurrency
-    followers = rate * pool.cold_start_s
-    extra = _poisson_tail(followers, [(j - 1) * c for j in range(2, pool.workers_max + 1)])
-    last_start_s = c / rate * sum(_poisson_tail(followers, [(j - 1) * c + 1 for j in range(2, pool.workers_max + 1)]))
-    started = 1 + sum(extra)
-    end = math.exp(-min(rate * tau, 600.0))
-    busy_s = min((1 / max(levels[0].share_below, 1e-290) - 1) / rate, _FOREVER_S)
-    on_s = min((busy_s + (1 - end) / rate) / end, _FOREVER_S)
-    tail_s = (1 - end) / rate * (1 + rate * on_s)
-    clear_s = min(_backlog_s(pool, started, last_start_s) * busy_s / pool.service_s, _FOREVER_S)
-    length_s = pool.start_delay_s + pool.cold_start_s + last_start_s + clear_s + tail_s
-    epochs_per_s = 1 / (1 / rate + length_s)
-
-    lasting = (length_s - pool.start_delay_s - pool.cold_start_s) * epochs_per_s / max(1 - levels[0].off, 1e-12)
-    thinned = [own * lasting * (1 - end * already) for own, already in zip(rates[1:], extra, strict=False)]
-    warm = epochs_per_s * ((started - 1) * tau + clear_s + tail_s)
-    warm += sum(r * _stay_s(pool, level) for r, level in zip(thinned, levels[1:], strict=True))
-    starts = epochs_per_s * started + sum(thinned)
-    if c == 1:
-        waits = min(epochs_per_s * (1 + followers + rate * pool.start_delay_s) / rate, 1.0)
-        warm = (warm + pool.load + starts * tau + (1 - waits) * rate * _reused_s(pool, levels)) / 2
-    return warm, starts
-
-
-def _reused_s(pool: Pool, levels: Sequence[_Level]) -> float:
-    """Mean idle time of a worker before a request that finds it warm, from the levels without cold starts."""
-    hits = sum(level.hits_per_s for level in levels)
-    idle = sum(1 - level.off - level.occupied for level in levels) - hits * pool.idle_timeout_s
-    return max(idle, 0.0) / max(pool.arrivals_per_s - hits, 1e-9)
-
-
-def _backlog_s(pool: Pool, started: float, last_start_s: float) -> float:
-    """Mean time that is left of the longest service of an epoch's batch when the last worker has come up."""
-    left = pool.service_s * math.exp(-last_start_s / pool.service_s)
-    batch = (1 + pool.arrivals_per_s * pool.cold_start_s) / started
-    if started >= 1.5 or batch <= 1:
-        return left
-    c, spread = pool.concurrency, min(pool.service_cv, 1.2)
-    return left * (1 + (_harmonic(min(batch, c)) - 1) * spread)
 
 
 def _harmonic(n: float) -> float:
@@ -387,110 +492,19 @@ def _poisson_tail(mean: float, at: Sequence[int]) -> list[float]:
     return result
 
 
-def _levels(pool: Pool) -> list[_Level]:
-    """Each worker above the minimum, from the birth–death chain of the requests in the system."""
-    load, c, slots = pool.load, pool.concurrency, pool.slots
-    spread = 12 * math.sqrt(load) + 40
-    first, last = max(0, int(load - spread)), min(int(load + spread), slots)
-    needed = min(pool.workers_max, max(pool.workers_min, int(last / c)) + 1)
-    below = [k * c for k in range(pool.workers_min, needed)]
-    chance, at_most = _equilibrium(load, slots, first, max(last, below[-1] if below else 0))
-
-    fragments_s = _fragmentation_s(pool)
-    window_s = pool.idle_timeout_s + fragments_s
-    up = {n: pool.arrivals_per_s * chance[n - first] / at_most[n - first] for n in below if n >= first}
-    plain = _first_passage(pool, up, first, pool.idle_timeout_s)
-    wide = _first_passage(pool, up, first, window_s) if fragments_s else plain
-    apart = _first_passage(pool, up, first, fragments_s) if fragments_s else dict.fromkeys(up, (1.0, 0.0, 0.0))
-    levels = []
-    for n in below:
-        if n < first:
-            levels.append(_Level(below=n, share_below=0.0, survival=0.0, density=0.0, survived_s=0.0, unfragmented=0.0))
-            continue
-        survival, density, survived_s = (wide if n else plain)[n]
-        levels.append(
-            _Level(
-                below=n,
-                share_below=at_most[n - first],
-                survival=survival,
-                density=density,
-                survived_s=survived_s,
-                unfragmented=apart[n][0] if n else 1.0,
-            )
-        )
-    return levels
-
-
-def _equilibrium(load: float, slots: int, first: int, last: int) -> tuple[list[float], list[float]]:
-    """Chance of n requests in the system and of at most n, for n = first … last (below `first` it is nil)."""
-    weights = [1.0]
-    for n in range(first + 1, last + 1):
-        weights.append(weights[-1] * load / min(n, slots))
-    tail = weights[-1] * load / (slots - load) if last >= slots else 0.0
-    total = math.fsum(weights) + tail
-    chance = [weight / total for weight in weights]
-    at_most, so_far = [], 0.0
-    for p in chance:
-        so_far = min(so_far + p, 1.0)
-        at_most.append(so_far)
-    return [max(p, 1e-290) for p in chance], [max(p, 1e-290) for p in at_most]
-
-
 def _fragmentation_s(pool: Pool) -> float:
-    """Requests do not move between workers: above concurrency 1 that keeps workers on as a longer window would.
+    """Requests do not move between workers: above concurrency 1 that keeps workers on as a longer window would, and
+    so does a base of its own.
 
     The constants are fitted to simulations.
     """
-    c = pool.concurrency
+    c, load, beside_s = pool.concurrency, pool.load, 0.0
+    if pool.dedicated:
+        spare = (pool.dedicated * c - load) / math.sqrt(max(load, 1e-9))
+        beside_s = pool.service_s * min(max(0.32 + 0.2 * spare, 0.1), 0.8)
     if c == 1:
-        return 0.0
-    return 0.6 * (_harmonic(c) - 1) * pool.service_s * min(1.0, 1.2 * pool.load / c)
-
-
-def _first_passage(
-    pool: Pool, up: Mapping[int, float], first: int, window_s: float
-) -> dict[int, tuple[float, float, float]]:
-    """For each n: survival, density and mean survived time of the first up-crossing from n, seen over the window.
-
-    Started in equilibrium at or below n, the up-crossing has the transform (u/s)·ψₙ(s), with u its rate and
-    ψₙ = 1 − E[e^(−s·T)] of the passage from n to n+1, which follows from ψₙ₋₁ (Keilson's recursion for birth–death
-    chains). The transform is inverted by Talbot's method.
-    """
-    if window_s <= 0:
-        return {n: (1.0, rate, 0.0) for n, rate in up.items()}
-    sums = dict.fromkeys(up, (0.0, 0.0, 0.0))
-    births, slots = pool.arrivals_per_s, pool.slots
-    last = max(up, default=first)
-    for s, weight in _talbot(window_s):
-        psi = complex(0.0)
-        for n in range(first, last + 1):
-            deaths = min(n, slots) / pool.service_s if n > first else 0.0
-            fall = s + deaths * psi
-            psi = fall / (births + fall)
-            if n in up:
-                density = up[n] / s * psi
-                survival = (1 - density) / s
-                a, b, c = sums[n]
-                sums[n] = (
-                    a + (weight * survival).real,
-                    b + (weight * density).real,
-                    c + (weight * survival / s).real,
-                )
-    return {
-        n: (min(max(a, 0.0), 1.0), min(max(b, 0.0), up[n]), min(max(c, 0.0), window_s)) for n, (a, b, c) in sums.items()
-    }
-
-
-def _talbot(t: float) -> Iterator[tuple[complex, complex]]:
-    """Points and weights: f(t) is the sum of Re(weight · F(point)) (Abate and Valko, 2004, the fixed Talbot method)."""
-    r = 2 * _TALBOT_NODES / (5 * t)
-    yield complex(r), complex(0.5 * math.exp(r * t) * r / _TALBOT_NODES)
-    for k in range(1, _TALBOT_NODES):
-        angle = k * math.pi / _TALBOT_NODES
-        cot = 1 / math.tan(angle)
-        s = complex(r * angle * cot, r * angle)
-        sigma = angle + (angle * cot - 1) * cot
-        yield s, cmath.exp(t * s) * complex(1.0, sigma) * r / _TALBOT_NODES
+        return beside_s
+    return beside_s + 0.6 * (_harmonic(c) - 1) * pool.service_s * min(1.0, 1.2 * pool.load / c)
 
 
 def _assumptions(pool: Pool) -> tuple[Assumption, ...]:
