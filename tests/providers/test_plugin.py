@@ -68,7 +68,7 @@ def test_an_owner_keeps_the_cloud_in_mind_before_there_is_an_endpoint(driver, ru
     assert dict(made.properties) == {"cloud": f"{runpod.url}/v2"}
     elsewhere = pb.DeleteRequest(urn=urn, id=made.id)
     elsewhere.properties.update({"cloud": "https://api.runpod.io/v2"})
-    with pytest.raises(grpc.RpcError, match="made on https://api.runpod.io/v2"):
+    with pytest.raises(grpc.RpcError, match=r"made on https://api\.runpod\.io/v2"):
         driver.stub.Delete(elsewhere)
     driver.stub.Delete(pb.DeleteRequest(urn=urn, id=made.id, properties=made.properties))
     assert runpod.calls == []
