@@ -15,6 +15,7 @@ from baseload.planner.pool import Assumption
 from baseload.planner.prices import MONTH_HOURS, SECONDS, Price, PriceBook, how_to_enter
 
 GB = Decimal(10**9)
+REQUESTS_PER_UNIT = {"request": Decimal(1), "million-requests": Decimal(10**6)}
 _CENT = Decimal("0.01")
 _QUANTITY = Decimal("0.000001")
 
@@ -172,12 +173,11 @@ class Tally:
         rows = list(rows)
         if not rows:
             self._has(None, name)
-        per = {"million-requests": Decimal(10**6)}
         for at, row in enumerate(rows):
             start = row.starts_at
             end = rows[at + 1].starts_at if at + 1 < len(rows) else None
             inside = (quantity if end is None else min(quantity, end)) - start
-            self.units(what, row, name, max(inside, Decimal(0)) / per.get(row.unit, Decimal(1)))
+            self.units(what, row, name, max(inside, Decimal(0)) / REQUESTS_PER_UNIT.get(row.unit, Decimal(1)))
 
     def _has(self, price: Price | None, name: str) -> bool:
         if price is not None and price.usd is not None:
@@ -197,6 +197,17 @@ def timed(what: str, price: Price, seconds: Decimal, factor: Decimal = Decimal(1
 def counted(what: str, price: Price, quantity: Decimal) -> Line:
     """The line of a quantity in the unit of its price."""
     return Line(what=what, quantity=_rounded(quantity), price=price)
+
+
+def usage(price: Price, requests: Decimal, seconds_each: Decimal = Decimal(1)) -> Line:
+    """The line of requests that cost their own time and nothing else: no idle time, no cold start, no feasibility.
+
+    How articles calculate, for comparison with them (docs/seeds.md); a bill is never this small. Raises ValueError for
+    a price that is neither for a time nor for requests.
+    """
+    if price.unit in REQUESTS_PER_UNIT:
+        return counted("requests", price, requests / REQUESTS_PER_UNIT[price.unit])
+    return timed("busy", price, requests * seconds_each)
 
 
 def break_even_share(dedicated: Price, serverless: Price) -> Decimal | None:

@@ -12,10 +12,8 @@ from decimal import Decimal
 from baseload.planner.errors import UsageError
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.targets.bill import Bill, Demand, Stage, Tally
+from baseload.planner.targets.bill import REQUESTS_PER_UNIT, Bill, Demand, Stage, Tally
 from baseload.planner.targets.workers import Fleet, WorkerTime, mean_wait_s, missing, worker_time
-
-PER_REQUESTS = {"request": Decimal(1), "million-requests": Decimal(10**6)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +49,10 @@ def rented(target: Rented, demand: Demand, book: PriceBook) -> Bill:
         return _by_token(target, demand, book, rows)
     if row is None or row.usd is None:
         return Bill(target=target.provider, unpriced=(name,))
-    if row.unit in PER_REQUESTS or row.unit == "month":
+    if row.unit in REQUESTS_PER_UNIT or row.unit == "month":
         tally = Tally(book)
         requests = demand.per_month(book.month_hours)
-        per = PER_REQUESTS.get(row.unit)
+        per = REQUESTS_PER_UNIT.get(row.unit)
         tally.units("contract" if per is None else "requests", row, name, Decimal(1) if per is None else requests / per)
         return Bill(target=target.provider, lines=tuple(tally.lines), method=f"exact: per {row.unit}")
     if row.seconds is None:
