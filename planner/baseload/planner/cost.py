@@ -10,7 +10,7 @@ are billed all the time; per GPU of the worker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
@@ -83,6 +83,14 @@ class Factor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ends:
+    """Which factors together make the ends of the range, as `name value`; none where that is the expected traffic."""
+
+    low: tuple[str, ...] = ()
+    high: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class GrowthMonth:
     """The bill of a later month, at the traffic grown by then."""
 
@@ -125,6 +133,7 @@ class Cost:
     assumptions: tuple[Assumption, ...]
     diagnostics: tuple[Diagnostic, ...]
     factors: tuple[Factor, ...] = ()
+    ends: Ends = field(default_factory=Ends)
     growth: tuple[GrowthMonth, ...] = ()
     deadline: Deadline | None = None
 
@@ -142,8 +151,10 @@ def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
     lines = _lines(spec, expected, price)
     known = {line.what: line.amount_usd for line in lines}
     total = sum(known.values(), Decimal(0)) if expected and price and price.usd else None
+    spread, ends = _spread(spec, price, total)
     return Cost(
-        monthly_usd=_spread(spec, price, total),
+        monthly_usd=spread,
+        ends=ends,
         factors=_factors(spec, price, total),
         growth=_growth(spec, price, missing),
         deadline=_deadline(spec, price, missing),
@@ -158,6 +169,14 @@ def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
         assumptions=_assumptions(spec, expected),
         diagnostics=(*_unknowns(spec, missing, price), *_overload(spec, missing), *_late(spec, missing)),
     )
+
+
+def expected_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
+    """The expected month of `cost_of` alone: for pricing one spec many times."""
+    price = book.find("runpod", "serverless", spec.target.gpu)
+    if price is None or price.usd is None or _missing_figures(spec):
+        return None
+    return _month_usd(spec, price, Decimal(1), None)
 
 
 # ------------------------------------------------------------------------------------------------------- quantities
@@ -267,15 +286,24 @@ def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> 
     )
 
 
-def _spread(spec: ModelSpec, price: Price | None, expected_usd: Decimal | None) -> Spread:
+def _spread(spec: ModelSpec, price: Price | None, expected_usd: Decimal | None) -> tuple[Spread, Ends]:
     """The lowest and highest bill over all that the traffic may be: rates of its range × shares of active time.
 
     More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves starts.
     """
     if expected_usd is None:
-        return Spread()
-    ends = [_month_usd(spec, price, factor, share) for factor in _rates(spec) for share in _shares(spec)]
-    return Spread(low=min(expected_usd, *ends), expected=expected_usd, high=max(expected_usd, *ends))
+        return Spread(), Ends()
+    bills = {
+        (factor, share): _month_usd(spec, price, factor, share) for factor in _rates(spec) for share in _shares(spec)
+    }
+    low, high = min(bills, key=bills.__getitem__), max(bills, key=bills.__getitem__)
+    spread = Spread(low=bills[low], expected=expected_usd, high=bills[high])
+    return spread, Ends(low=_other_than_expected(*low), high=_other_than_expected(*high))
+
+
+def _other_than_expected(factor: Decimal, share: Decimal | None) -> tuple[str, ...]:
+    rate = () if factor == 1 else (f"rate {_plain(factor)} times",)
+    return rate if share is None else (*rate, f"active_share {_plain(share)}")
 
 
 def _factors(spec: ModelSpec, price: Price | None, expected_usd: Decimal | None) -> tuple[Factor, ...]:

@@ -16,9 +16,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from baseload.planner.cost import Cost, Deadline, Factor, GrowthMonth, Line, Split, Spread, cost_of
+from baseload.planner.cost import Cost, Deadline, Ends, Factor, GrowthMonth, Line, Split, Spread, cost_of
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
 from baseload.planner.errors import BaseloadError, UsageError
+from baseload.planner.explain import Bound, Explanation, Kind, Quantity, Sensitivity, explain
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import ModelSpec
@@ -64,6 +65,8 @@ class ModelPlan:
     limits: tuple[LimitCheck, ...]
     factors: tuple[Factor, ...] = ()
     """Bills at other traffic than expected; the range of the month holds them."""
+    ends: Ends = field(default_factory=Ends)
+    explanation: Explanation = field(default_factory=Explanation)
     growth: tuple[GrowthMonth, ...] = ()
     """Empty where the traffic does not grow."""
     deadline: Deadline | None = None
@@ -230,7 +233,7 @@ def make_plan(
     by the plan's own.
     """
     costs = [(spec, cost_of(spec, book)) for spec in specs]
-    models = tuple(_model(spec, cost) for spec, cost in costs)
+    models = tuple(_model(spec, cost, book) for spec, cost in costs)
     prices = tuple(sorted({cost.price for _, cost in costs if cost.price}))
     found = [
         *diagnostics,
@@ -268,7 +271,7 @@ def moved(before: Plan, after: Plan) -> list[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------- making
-def _model(spec: ModelSpec, cost: Cost) -> ModelPlan:
+def _model(spec: ModelSpec, cost: Cost, book: PriceBook) -> ModelPlan:
     return ModelPlan(
         name=spec.name,
         spec_digest=spec.digest,
@@ -284,6 +287,8 @@ def _model(spec: ModelSpec, cost: Cost) -> ModelPlan:
         assumptions=cost.assumptions,
         limits=_limits(spec, cost),
         factors=cost.factors,
+        ends=cost.ends,
+        explanation=explain(spec, cost, book),
         growth=cost.growth,
         deadline=cost.deadline,
     )
@@ -487,6 +492,8 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
         "factors": [
             {"name": item.name, "value": item.value, "monthly_usd": _text(item.monthly_usd)} for item in model.factors
         ],
+        "ends": {"low": list(model.ends.low), "high": list(model.ends.high)},
+        "explanation": _explanation_json(model.explanation),
         "growth": [
             {
                 "month": item.month,
@@ -496,6 +503,32 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
             for item in model.growth
         ],
         "deadline": _deadline_json(model.deadline),
+    }
+
+
+def _explanation_json(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "quantities": [
+            {
+                "what": item.what,
+                "gpu_seconds": _text(item.gpu_seconds),
+                "method": item.method,
+                "bounds": [
+                    {
+                        "kind": str(bound.kind),
+                        "formula": bound.formula,
+                        "figures": bound.figures,
+                        "gpu_seconds": _text(bound.gpu_seconds),
+                    }
+                    for bound in item.bounds
+                ],
+            }
+            for item in explanation.quantities
+        ],
+        "sensitivities": [
+            {"assumption": item.assumption, "step": item.step, "change_usd": _text(item.change_usd)}
+            for item in explanation.sensitivities
+        ],
     }
 
 
@@ -613,6 +646,8 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             Factor(name=factor["name"], value=factor["value"], monthly_usd=Decimal(factor["monthly_usd"]))
             for factor in item.get("factors", ())
         ),
+        ends=_ends_of(item.get("ends", {})),
+        explanation=_explanation_of(item.get("explanation", {})),
         growth=tuple(
             GrowthMonth(
                 month=month["month"],
@@ -622,6 +657,36 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             for month in item.get("growth", ())
         ),
         deadline=_deadline_of(item["deadline"]) if item.get("deadline") else None,
+    )
+
+
+def _ends_of(item: Mapping[str, Sequence[str]]) -> Ends:
+    return Ends(low=tuple(item.get("low", ())), high=tuple(item.get("high", ())))
+
+
+def _explanation_of(item: Mapping[str, Any]) -> Explanation:
+    return Explanation(
+        quantities=tuple(
+            Quantity(
+                what=entry["what"],
+                gpu_seconds=Decimal(entry["gpu_seconds"]),
+                method=entry["method"],
+                bounds=tuple(
+                    Bound(
+                        kind=Kind(bound["kind"]),
+                        formula=bound["formula"],
+                        figures=bound["figures"],
+                        gpu_seconds=Decimal(bound["gpu_seconds"]),
+                    )
+                    for bound in entry["bounds"]
+                ),
+            )
+            for entry in item.get("quantities", ())
+        ),
+        sensitivities=tuple(
+            Sensitivity(assumption=entry["assumption"], step=entry["step"], change_usd=Decimal(entry["change_usd"]))
+            for entry in item.get("sensitivities", ())
+        ),
     )
 
 

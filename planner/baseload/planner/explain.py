@@ -1,0 +1,259 @@
+"""How the figures of a bill come about: bounds to compute by hand, and what moves the bill by how much.
+
+Pure, and beside the cost: reads specs and lines, never the pool's inside. A bound is arithmetic on figures of the spec
+that holds whatever the queueing does; a figure outside of its bounds is wrong. A sensitivity is a second pricing with
+one thing changed by a step that is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+
+from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd
+from baseload.planner.prices import PriceBook
+from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, Traffic
+
+STEP = Decimal("0.1")
+"""Of a figure, where nothing says how far off it may be."""
+
+TOTAL = "total"
+
+
+class Kind(StrEnum):
+    """How a bound relates to its quantity."""
+
+    AT_LEAST = "at least"
+    ABOUT = "about"
+    """Equal but for rounding."""
+    AT_MOST = "at most"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """`formula` in words, `figures` the same in numbers: what comes out is `gpu_seconds`."""
+
+    kind: Kind
+    formula: str
+    figures: str
+    gpu_seconds: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A line's quantity (or `total`, all of them): how it was computed, and between which bounds it lies."""
+
+    what: str
+    gpu_seconds: Decimal
+    method: str
+    bounds: tuple[Bound, ...]
+
+    @property
+    def hours(self) -> Decimal:
+        """GPU-hours, for reading."""
+        return (self.gpu_seconds / 3600).quantize(Decimal("0.1"), ROUND_HALF_UP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """What the expected month would cost more (or less) were one assumption other than it is."""
+
+    assumption: str
+    step: str
+    change_usd: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Of one model; empty where its month is unknown."""
+
+    quantities: tuple[Quantity, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
+    """Those that move the bill most first; none that do not move it."""
+
+
+def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
+    """The explanation of `cost`, which is that of `spec` at the prices of `book`."""
+    if cost.monthly_usd.expected is None:
+        return Explanation()
+    return Explanation(
+        quantities=tuple(_quantities(spec, cost)),
+        sensitivities=tuple(
+            sorted(_sensitivities(spec, cost, book), key=lambda item: (-abs(item.change_usd), item.assumption))
+        ),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ bounds
+@dataclass(frozen=True)
+class _Term:
+    """A figure with its name."""
+
+    name: str
+    value: Decimal
+
+    def __str__(self) -> str:
+        return _number(self.value)
+
+
+def _product(kind: Kind, *terms: _Term, per: _Term | None = None, less: tuple[_Term, ...] = ()) -> Bound:
+    """terms ÷ per − less, never below zero."""
+    value = Decimal(1)
+    for term in terms:
+        value *= term.value
+    formula, figures = " × ".join(term.name for term in terms), " × ".join(map(str, terms))
+    if per is not None:
+        value /= per.value
+        formula, figures = f"{formula} ÷ {per.name}", f"{figures} ÷ {per}"
+    if less:
+        taken = Decimal(1)
+        for term in less:
+            taken *= term.value
+        value -= taken
+        formula += " − " + " × ".join(term.name for term in less)
+        figures += " − " + " × ".join(map(str, less))
+    return Bound(kind=kind, formula=formula, figures=figures, gpu_seconds=_whole(max(value, Decimal(0))))
+
+
+def _quantities(spec: ModelSpec, cost: Cost) -> Iterator[Quantity]:
+    assert cost.method is not None, "known with the month"
+    bounds = _bounds(spec, cost)
+    for line in cost.lines:
+        if line.quantity:
+            method = "exact: workers.min, all the time" if line.what == "always_on" else cost.method
+            yield Quantity(what=line.what, gpu_seconds=line.quantity, method=method, bounds=bounds.get(line.what, ()))
+    billed = sum((line.quantity for line in cost.lines), Decimal(0))
+    yield Quantity(what=TOTAL, gpu_seconds=billed, method=cost.method, bounds=bounds[TOTAL])
+
+
+def _bounds(spec: ModelSpec, cost: Cost) -> dict[str, tuple[Bound, ...]]:
+    target, performance = spec.target, spec.performance
+    gpus = _Term("GPUs", Decimal(target.gpu_count))
+    month = _Term("seconds of a month", MONTH_S)
+    least = _Term("workers.min", Decimal(target.workers_min))
+    found: dict[str, tuple[Bound, ...]] = {
+        "always_on": (_product(Kind.ABOUT, least, month, gpus),),
+        TOTAL: (_product(Kind.AT_MOST, _Term("workers.max", Decimal(target.workers_max)), month, gpus),),
+    }
+    requests, service_s, cold_s = _requests(spec), performance.service_time_s, performance.cold_start_s
+    if requests is None or service_s is None or cold_s is None:
+        return found
+    asked, service = _Term("requests", requests), _Term("service time", service_s)
+    per, slots = _Term("concurrency", Decimal(_concurrency(spec))), target.workers_max * _concurrency(spec)
+    always = (least, month, gpus) if target.workers_min else ()
+    served = requests * service_s < slots * MONTH_S
+    starts = _Term("worker starts", cost.worker_starts_per_month or Decimal(0))
+    start = _Term("(cold start + 0.5 s)", cold_s + Decimal("0.5"))
+    if served:
+        found["busy"] = (
+            _product(Kind.AT_LEAST, asked, service, gpus, per=per, less=always),
+            _product(Kind.AT_MOST, asked, service, gpus),
+        )
+    found["cold_start"] = (
+        _product(Kind.ABOUT, starts, start, gpus),
+        _product(Kind.AT_MOST, asked, start, gpus),
+    )
+    if target.idle_timeout_s is not None:
+        both = _Term("(requests + worker starts)", requests + starts.value)
+        found["idle"] = (_product(Kind.AT_MOST, both, _Term("idle timeout", Decimal(target.idle_timeout_s)), gpus),)
+    return found
+
+
+def _requests(spec: ModelSpec) -> Decimal | None:
+    """Of a month, to the thousandth."""
+    if spec.traffic is None or spec.traffic.requests_per_day is None:
+        return None
+    return (spec.traffic.requests_per_day * MONTH_DAYS).quantize(Decimal("0.001"), ROUND_HALF_UP)
+
+
+def _concurrency(spec: ModelSpec) -> int:
+    """Requests that one worker gets at once."""
+    match spec.target.scaling:
+        case RequestCount(requests=requests):
+            return min(spec.performance.concurrency, requests)
+        case QueueDelay():
+            return spec.performance.concurrency
+
+
+def _whole(quantity: Decimal) -> Decimal:
+    return quantity.quantize(Decimal(1), ROUND_HALF_UP)
+
+
+def _number(value: Decimal) -> str:
+    """With commas, without trailing zeros."""
+    return f"{value.normalize():,f}"
+
+
+# ----------------------------------------------------------------------------------------------------- sensitivities
+def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sensitivity]:
+    expected = cost.monthly_usd.expected
+    assert expected is not None, "asked for known months only"
+    for assumption, step, other in _steps(spec):
+        usd = expected_month_usd(other, book)
+        if usd is not None and usd != expected:
+            yield Sensitivity(assumption=assumption, step=step, change_usd=usd - expected)
+    for assumption, step, change_usd in _by_line(spec, cost):
+        if change_usd:
+            yield Sensitivity(assumption=assumption, step=step, change_usd=change_usd)
+
+
+def _steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
+    """Each assumption that is a figure, its step, and the spec after it."""
+    target, performance, traffic = spec.target, spec.performance, spec.traffic
+    more = 1 + STEP
+    if traffic is not None and traffic.requests_per_day:
+        yield "arrivals", "10 % more", replace(spec, traffic=_scaled(traffic, more))
+        for step, share in _other_shares(traffic):
+            yield "active_share", step, replace(spec, traffic=replace(traffic, active_share=share))
+    for name in ("service_time_s", "service_time_cv", "cold_start_s"):
+        figure = getattr(performance, name)
+        if figure:
+            changed = replace(performance, **{name: figure * more})
+            yield name.removesuffix("_s"), "10 % more", replace(spec, performance=changed)
+    if performance.concurrency > 1:
+        fewer = replace(performance, concurrency=performance.concurrency - 1)
+        yield "concurrency", "1 fewer", replace(spec, performance=fewer)
+    if target.idle_timeout_s is not None:
+        by = max(1, round(target.idle_timeout_s * STEP))
+        yield (
+            "idle_timeout",
+            f"{by} s more",
+            replace(spec, target=replace(target, idle_timeout_s=target.idle_timeout_s + by)),
+        )
+    if isinstance(target.scaling, QueueDelay) and target.scaling.seconds:
+        later = QueueDelay(seconds=target.scaling.seconds * more)
+        yield "start_rule", "10 % later", replace(spec, target=replace(target, scaling=later))
+    if target.active_discount:
+        yield "active_discount", "none", replace(spec, target=replace(target, active_discount=Decimal(0)))
+
+
+def _scaled(traffic: Traffic, factor: Decimal) -> Traffic:
+    """All of it multiplied, in whatever form it is given."""
+    assert traffic.requests_per_day is not None, "asked for known traffic only"
+    return replace(
+        traffic,
+        requests_per_day=traffic.requests_per_day * factor,
+        hourly=tuple(requests * factor for requests in traffic.hourly),
+        observed=traffic.observed.times(float(factor)) if traffic.observed else None,
+        batch=replace(traffic.batch, jobs=int(_whole(traffic.batch.jobs * factor))) if traffic.batch else None,
+    )
+
+
+def _other_shares(traffic: Traffic) -> Iterable[tuple[str, Decimal]]:
+    if traffic.active_share is not None:
+        return [("10 % less", traffic.active_share * (1 - STEP))]
+    hidden = traffic.batch is None and traffic.observed is None
+    return [(f"{SESSIONS * 100:f} %".replace(".00", ""), SESSIONS)] if hidden else []
+
+
+def _by_line(spec: ModelSpec, cost: Cost) -> Iterator[tuple[str, str, Decimal]]:
+    """What needs no second pricing: another price of the same quantities, starts that are not billed."""
+    dearer = sum((cents(line.quantity * line.unit_price_usd * (1 + STEP)) for line in cost.lines), Decimal(0))
+    yield "price", "10 % more", dearer - sum((line.amount_usd for line in cost.lines), Decimal(0))
+    cold_s = spec.performance.cold_start_s
+    for line in cost.lines:
+        if line.what == "cold_start" and cold_s and cost.worker_starts_per_month:
+            starting = cost.worker_starts_per_month * cold_s * spec.target.gpu_count
+            yield "cold_start_billed", "none of it", -cents(min(starting, line.quantity) * line.unit_price_usd)
