@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.gpus import POOLS
-from baseload.planner.memory import BYTES_PER_WEIGHT, OVERHEAD_GIB, USABLE_SHARE, fit
+from baseload.planner.memory import BYTES_PER_WEIGHT, OVERHEAD_GIB, USABLE_SHARE, Fit, fit, longest_request
 from baseload.planner.spec import values
 from baseload.planner.spec.model import Container, Model, Performance, RunpodMode, RunpodTarget, Traffic
 from baseload.planner.spec.source import At, Document, short
@@ -85,7 +85,7 @@ def broken_rules(document: Document, found: Sections, spoiled: Set[At]) -> Itera
         yield from _idle_timeout(check)
         yield from _times(check, found.runpod, found.performance, found.container)
     if found.runpod and found.model:
-        yield from _memory(check, found.model, found.runpod)
+        yield from _memory(check, found.model, found.traffic, found.runpod)
 
 
 class _Check:
@@ -242,27 +242,42 @@ def _times(
         )  # fmt: skip
 
 
-def _memory(check: _Check, model: Model, target: RunpodTarget) -> Iterator[Diagnostic]:
+def _memory(check: _Check, model: Model, traffic: Traffic | None, target: RunpodTarget) -> Iterator[Diagnostic]:
     keys = ("model", "parameters"), ("model", "precision"), (*_RUNPOD, "gpu"), (*_RUNPOD, "gpu_count")
     if not check.sound(*keys) or target.gpu not in POOLS:
         return
     pool, count = POOLS[target.gpu], target.gpu_count
-    result = fit(model, pool, count)
+    tokens = longest_request(model, traffic)
+    result = fit(model, pool.memory_gib, count, tokens)
     if result.possible:
         return
-    enough = [p.id for p in POOLS.values() if fit(model, p, count).possible]
-    more = next((n for n in (2, 4, 8) if n > count and fit(model, pool, n).possible), None)
+    enough = [p.id for p in POOLS.values() if fit(model, p.memory_gib, count, tokens).possible]
+    more = next((n for n in (2, 4, 8) if n > count and fit(model, pool.memory_gib, n, tokens).possible), None)
     ways = [f"`gpu: {enough[0]}`"] if enough else []
     ways += [f"`gpu_count: {more}`"] if more else []
+    ways += (
+        ["a lower `max_context`"]
+        if model.max_context and result.needed_gib - result.kv_gib <= result.usable_gib
+        else []
+    )
     yield check.say(
         "runpod/does-not-fit",
         f"{_number(model.parameters / 10**9)}B weights at {model.precision} do not fit: "
         f"{_number(BYTES_PER_WEIGHT[model.precision])} bytes each make {_up(result.weights_gib)} GiB, "
-        f"with {_number(OVERHEAD_GIB)} GiB per GPU for the server {_up(result.needed_gib)} GiB before any KV cache; "
+        f"with {_number(OVERHEAD_GIB)} GiB per GPU for the server {_need(result, tokens)}; "
         f"{count} × {pool.memory_gib} GiB × {USABLE_SHARE} give {_down(result.usable_gib)} GiB",
         (*_RUNPOD, "gpu"),
-        f"{' or '.join(ways)} would hold the weights" if ways else "use a smaller `precision` or a smaller model",
+        f"{' or '.join(ways)} would hold {'them' if result.kv_gib else 'the weights'}"
+        if ways
+        else "use a smaller `precision` or a smaller model",
     )
+
+
+def _need(result: Fit, tokens: Decimal) -> str:
+    if not result.kv_gib:
+        return f"{_up(result.needed_gib)} GiB before any KV cache"
+    kv = f"{_up(result.kv_gib)} GiB KV cache of one request of {_number(tokens)} tokens"
+    return f"and {kv} {_up(result.needed_gib)} GiB"
 
 
 def _without(content: Mapping[str, Any], spoiled: Set[At], at: At = ()) -> dict[str, Any]:
