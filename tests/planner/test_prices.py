@@ -117,7 +117,8 @@ def test_modal_s_hours_are_the_seconds_of_its_page() -> None:
 
 
 def test_what_an_hour_costs_whatever_the_unit(tmp_path: Path) -> None:
-    rows = read(write(tmp_path, *(GOOD.replace("gpu-second", unit).replace("ADA_24", unit) for unit in UNITS)))
+    mine = GOOD.replace("runpod", "mine")
+    rows = read(write(tmp_path, *(mine.replace("gpu-second", unit).replace("ADA_24", unit) for unit in UNITS)))
     hourly = {row.unit: row.usd_per_hour for row in rows}
     assert hourly["gpu-second"] == Decimal("1.116")  # 0.00031 × 3600
     assert hourly["gpu-minute"] == Decimal("0.0186")  # 0.00031 × 60
@@ -283,6 +284,10 @@ BAD = [
     (GOOD.replace("example.org", ""), "names no source"),
     (GOOD.replace("ADA_24", ""), "names no gpu"),
     (GOOD.replace("gpu-second", "gpu-fortnight"), "unit 'gpu-fortnight'"),
+    (
+        GOOD.replace("gpu-second", "gpu-hour").replace("0.00031", "0.90"),
+        "is priced per gpu-second, not per gpu-hour: that is 0.000250000",
+    ),
     (GOOD.replace("2026-08-20", "yesterday"), "yesterday"),
     (GOOD.replace("2026-08-20", "2026-02-30"), "day"),
     (GOOD + ",more", "has not 10 columns"),

@@ -44,6 +44,9 @@ and `gib` 2^30 bytes; `factor` is no price but what other prices of the provider
 
 SECONDS = {unit: seconds for unit, seconds in UNITS.items() if seconds is not None}
 
+BILLED_BY: Mapping[tuple[str, str], str] = {("runpod", "serverless"): "gpu-second"}
+"""Products whose price is multiplied as it stands; in any other unit it would be a silently wrong number."""
+
 BUNDLED = "bundled"
 MONTH_HOURS = Decimal(730)
 
@@ -276,7 +279,7 @@ def book(name: str = BUNDLED) -> PriceBook:
         return bundled()
     seeds = Path(__file__).parent / "seeds"
     if (file := seeds / f"{name}.csv").is_file() and Path(name).name == name:
-        return PriceBook(name, read(file), month_hours=Decimal(720))
+        return PriceBook(name, read_all([file], billed_by={}), month_hours=Decimal(720))
     path = Path(name)
     if not path.exists():
         known = ", ".join([BUNDLED, *sorted(file.stem for file in seeds.glob("*.csv"))])
@@ -302,15 +305,15 @@ def read(file: Path) -> list[Price]:
     return read_all([file])
 
 
-def read_all(files: Sequence[Path]) -> list[Price]:
+def read_all(files: Sequence[Path], *, billed_by: Mapping[tuple[str, str], str] = BILLED_BY) -> list[Price]:
     """The rows of CSV files, no two of which price the same thing.
 
     Raises UsageError with every bad row by file and line: no amount, zero, negative, infinite, in another currency, a
-    day that is none, an unknown unit or confidence, a second price for one thing.
+    day that is none, an unknown unit or confidence, another unit than `billed_by` says, a second price for one thing.
     """
     from baseload.planner.prices.table import read_table
 
-    return read_table(files)
+    return read_table(files, billed_by)
 
 
 def unpriced(provider: str, product: str, gpu: str) -> UsageError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -28,7 +28,7 @@ _CURRENCY = re.compile(r"[€£¥₹]|\b(?!USD\b)[A-Z]{3}\b")
 ALWAYS = "always"
 
 
-def read_table(files: Sequence[Path]) -> list[Price]:
+def read_table(files: Sequence[Path], billed_by: Mapping[tuple[str, str], str]) -> list[Price]:
     """The rows of the files in their order. Raises UsageError with every problem of all files."""
     rows: list[Price] = []
     problems: list[Diagnostic] = []
@@ -37,6 +37,7 @@ def read_table(files: Sequence[Path]) -> list[Price]:
         for where, cells in _lines(file):
             try:
                 row = _price(cells)
+                _demand_unit(row, billed_by)
             except ValueError as error:
                 problems.append(Diagnostic(code="prices/row", summary=f"not a price row: {error}", where=where))
                 continue
@@ -68,6 +69,14 @@ def _cell(row: Price, column: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _demand_unit(row: Price, billed_by: Mapping[tuple[str, str], str]) -> None:
+    wanted = billed_by.get((row.provider, row.product), row.unit)
+    if row.unit != wanted:
+        seconds, hourly = UNITS.get(wanted), row.usd_per_hour
+        told = f": that is {hourly * seconds / 3600:.9f}" if hourly is not None and seconds is not None else ""
+        raise ValueError(f"{row.provider}/{row.product} is priced per {wanted}, not per {row.unit}{told}")
 
 
 def _duplicate(row: Price, where: Location, first: Location) -> Diagnostic:
