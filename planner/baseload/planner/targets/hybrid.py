@@ -8,7 +8,7 @@ exceeds the ratio of the prices. Nothing is recommended that the arithmetic does
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from baseload.planner.errors import UsageError
@@ -120,25 +120,22 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
     month_s = book.month_hours * 3600
     tally.time("base", fixed, target.dedicated.name, base * month_s, target.dedicated.factor(fixed))
     fleet = _fleet(target, flexible, base)
-    # The base counts as the pool's own minimum: it takes requests first, and what is above it is the burst.
-    based = replace(demand, parts=tuple(replace(part, workers_min=None) for part in demand.in_parts()))
-    time = worker_time(based, fleet, book.month_hours)
+    time = worker_time(demand, fleet, book.month_hours)
     for kind, seconds in time.by_kind().items():
-        if kind != "always_on":
-            tally.time(f"burst_{kind}", flexible, target.burst.name, seconds, target.burst.factor(flexible))
+        tally.time(f"burst_{kind}", flexible, target.burst.name, seconds, target.burst.factor(flexible))
     return Bill(
         target=f"hybrid of {base} and up to {target.burst_max}",
         lines=tuple(tally.lines),
         unpriced=tuple(tally.unpriced),
-        unknown=missing(based, fleet),
+        unknown=missing(demand, fleet),
         impossible=("more arrives than base and burst serve",) if time.overloaded else (),
         method=time.method,
         assumptions=(
             Assumption(
                 name="overflow",
                 value="requests go to the base first, and to the burst when it is full",
-                source="the router's rule; taken as one pool with the base as its minimum",
-                errs="low where requests cannot move from a full base to a worker already up",
+                source="the router's rule, told nowhere else",
+                errs="low where the router cannot tell whether the base is full",
             ),
         ),
     )
@@ -147,8 +144,8 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
 def _fleet(target: Hybrid, row: Price | None, base: int) -> Fleet:
     kept = row.keep_warm_s if row is not None else None
     return Fleet(
-        workers_min=base,
-        workers_max=base + target.burst_max,
+        workers_max=target.burst_max,
+        dedicated=base,
         idle_timeout_s=target.idle_timeout_s if target.idle_timeout_s is not None else Decimal(kept or 0),
         start_delay_s=target.start_delay_s,
         bills_cold_start=row is None or row.bills_cold_start is not False,

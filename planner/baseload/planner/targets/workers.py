@@ -23,6 +23,8 @@ class Fleet:
     idle_timeout_s: Decimal = Decimal(0)
     start_delay_s: Decimal = Decimal(0)
     bills_cold_start: bool = True
+    dedicated: int = 0
+    """Replicas beside the fleet that take requests first; their time is not the fleet's."""
     increment_s: Decimal = Decimal(0)
     """Each run of a worker is rounded up to it: half of it per start on average."""
 
@@ -107,6 +109,7 @@ def pool_of(demand: Demand, fleet: Fleet, part: Part) -> Pool:
         concurrency=demand.concurrency,
         workers_min=minimum,
         workers_max=max(fleet.workers_max, minimum),
+        dedicated=fleet.dedicated,
     )
 
 
