@@ -38,6 +38,8 @@ COMMANDS = (
     "sandbox start",
     "sandbox status",
     "sandbox stop",
+    "traffic",
+    "traffic show",
     "completion",
 )
 

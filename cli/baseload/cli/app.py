@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from baseload.cli.commands import sandbox
+from baseload.cli.commands import sandbox, traffic
 from baseload.cli.commands.completion import VARIABLE, completion
 from baseload.cli.commands.doctor import doctor
 from baseload.cli.commands.down import down
@@ -48,6 +48,13 @@ command(app, down, "deploy down", "deploy down --remove-stack --yes")
 command(app, prices, "deploy prices", "deploy prices --json")
 command(app, schema, "deploy schema > model-spec.schema.json")
 command(app, doctor, "deploy doctor", "deploy doctor --sandbox")
+_traffic = group(app, "traffic", "Look at what is asked of the models.", "deploy traffic show")
+command(
+    _traffic,
+    traffic.show,
+    "deploy traffic show mistral-7b",
+    "deploy traffic show mistral-7b --write model_specs/mistral-7b.yaml",
+)
 _engine = group(
     app,
     "engine",

@@ -42,16 +42,27 @@ class Sources:
 
 def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]) -> Plan:
     """The plan; `outcome` is a preview's, None where there is no state to compare with. `stored` as `secrets_of`."""
-    uses = secrets_of(sources, stored)
+    uses, now = secrets_of(sources, stored), datetime.now(UTC)
+    specs, remarks = _with_logs(sources.specs, now)
     return make_plan(
-        sources.specs,
+        specs,
         bundled(),
         stack=sources.stack,
-        generated_at=datetime.now(UTC),
+        generated_at=now,
         changes=None if outcome is None else changes_of(outcome.steps),
         secret_digests={use.path: use.digest or "missing" for use in uses},
-        diagnostics=[*sources.warnings, *_missing(uses)],
+        diagnostics=[*sources.warnings, *remarks, *_missing(uses)],
     )
+
+
+def _with_logs(specs: Sequence[ModelSpec], now: datetime) -> tuple[list[ModelSpec], list[Diagnostic]]:
+    """The specs with their logs read, and what there is to say about these."""
+    if not any(spec.traffic and spec.traffic.log for spec in specs):
+        return list(specs), []
+    from baseload.planner.traffic.log import with_log
+
+    read = [with_log(spec, now) for spec in specs]
+    return [spec for spec, _ in read], [item for _, said in read for item in said]
 
 
 def changes_of(steps: Iterable[StepStarted]) -> list[Change]:

@@ -27,7 +27,7 @@ MOST_NODES = 32
 MERGED_NODES = 24
 """Groups of equal time and work; merging to 24 to 32 moved bills by less than 0.1 % against all bins of a month."""
 
-QUIET = 0.05
+QUIET = 0.1
 """An hour below this share of the busiest one is an off-hour."""
 
 
