@@ -13,7 +13,7 @@ import pytest
 from baseload.cli.drift import condition, differences
 from baseload.cli.progress import Lines
 from baseload.cli.terminal import NARROW, WIDE, Page
-from baseload.cli.views import doctor, down, invoke, plan, status, up, validate
+from baseload.cli.views import doctor, down, explain, invoke, plan, status, up, validate
 from baseload.cli.views.text import columns, seconds, usd
 from baseload.engine.interface import (
     Event,
@@ -26,7 +26,8 @@ from baseload.engine.interface import (
     StepStarted,
 )
 from baseload.engine.interface import Status as EngineStatus
-from baseload.planner.cost import Split, Spread
+from baseload.planner.cost import Ends, Line, Split, Spread
+from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Quantity, Sensitivity
 from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price
@@ -56,6 +57,38 @@ PRICE = Price(
 )
 
 
+LINES = (
+    Line(what="busy", quantity=Decimal(54_750), unit_price_usd=Decimal("0.00031"), price=PRICE.id),
+    Line(what="idle", quantity=Decimal(118_155), unit_price_usd=Decimal("0.00031"), price=PRICE.id),
+    Line(what="cold_start", quantity=Decimal(694_935), unit_price_usd=Decimal("0.00031"), price=PRICE.id),
+    Line(what="always_on", quantity=Decimal(0), unit_price_usd=Decimal("0.00031"), price=PRICE.id),
+)
+EXPLANATION = Explanation(
+    quantities=(
+        Quantity(
+            what="busy",
+            gpu_seconds=Decimal(54_750),
+            method="approximation: set-up epochs and levels",
+            bounds=(
+                Bound(
+                    kind=Kind.AT_LEAST,
+                    formula="requests × service time × GPUs ÷ concurrency",
+                    figures="30,416.667 × 1.8 × 1 ÷ 1",
+                    gpu_seconds=Decimal(54_750),
+                ),
+            ),
+        ),
+        Quantity(what=TOTAL, gpu_seconds=Decimal(867_840), method="approximation: set-up epochs and levels", bounds=()),
+    ),
+    sensitivities=(
+        Sensitivity(assumption="active_share", step="25 %", change_usd=Decimal("-65.08")),
+        Sensitivity(assumption="arrivals", step="10 % more", change_usd=Decimal("23.86")),
+        Sensitivity(assumption="cold_start", step="10 % more", change_usd=Decimal("20.07")),
+        Sensitivity(assumption="idle_timeout", step="1 s more", change_usd=Decimal("6.62")),
+    ),
+)
+
+
 def model_plan(name: str = "mistral-7b", *, known: bool = True) -> ModelPlan:
     spread = Spread(low=Decimal("142.37"), expected=Decimal("269.03"), high=Decimal("1487.49")) if known else Spread()
     return ModelPlan(
@@ -73,11 +106,14 @@ def model_plan(name: str = "mistral-7b", *, known: bool = True) -> ModelPlan:
         hourly_worst_case_usd=Decimal("3.35"),
         method="approximation: set-up epochs and levels" if known else None,
         worker_starts_per_month=None,
-        lines=(),
+        lines=LINES if known else (),
+        ends=Ends(low=("rate 0.5 times", "active_share 0.25"), high=("rate 2 times",)) if known else Ends(),
+        explanation=EXPLANATION if known else Explanation(),
         assumptions=(
             Assumption(name="arrivals", value="Poisson at a constant rate, 1000 requests a day", source="spec"),
             Assumption(name="cold_start", value="25 s", source="spec"),
             Assumption(name="extra_workers", value="none", source="docs", errs="low"),
+            Assumption(name="storage", value="not included: container disk", source="docs"),
         ),
         limits=(
             LimitCheck(
@@ -130,6 +166,15 @@ def test_a_plan(width: int, golden: Golden) -> None:
     text = plan.human(plan_with(CHANGES, model_plan(), model_plan("unmeasured", known=False)), Page(width=width))
     assert max(map(len, text.splitlines())) <= width
     golden(f"plan-{width}", text)
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_an_explained_plan(width: int, golden: Golden) -> None:
+    value = plan_with(CHANGES, model_plan(), model_plan("unmeasured", known=False))
+    text = explain.human(value, Page(width=width))
+    assert max(map(len, text.splitlines())) <= width
+    assert re.sub(r"\033\[\d+m", "", explain.human(value, Page(width=width, color=True))) == text
+    golden(f"plan-explain-{width}", text)
 
 
 def test_a_plan_before_the_question(golden: Golden) -> None:

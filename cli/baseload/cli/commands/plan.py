@@ -17,6 +17,7 @@ def plan(
     run: Invocation,
     *,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the plan as JSON.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Tell how each figure of the bill comes about.")] = False,
     refresh: Refresh = False,
     expect_no_changes: Annotated[
         bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything would change.")
@@ -31,6 +32,7 @@ def plan(
 
     from baseload.cli.planning import Sources, plan_of
     from baseload.cli.project import choose_stack, locate, look_up, read_specs
+    from baseload.cli.views import explain as explanation
     from baseload.cli.views import plan as view
 
     project = locate(run.folder)
@@ -46,7 +48,7 @@ def plan(
     if out is not None:
         out.write_text(json.dumps(made.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     run.terminal.warn(made.diagnostics)
-    run.terminal.show(view, made)
+    run.terminal.show(explanation if explain else view, made)
     if out is not None:
         run.terminal.note(f"wrote {out}; `deploy up --plan {out}` applies exactly this")
     if made.breached:

@@ -8,9 +8,10 @@ from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.resources import SIGNS, label
-from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, usd, visible_width, wrapped
+from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, signed_usd, usd, visible_width, wrapped
 from baseload.engine.interface import SECRET, Op
 from baseload.planner.cost import Deadline, Spread
+from baseload.planner.explain import Sensitivity
 from baseload.planner.plan import Change, FieldChange, ModelPlan, Plan, Verdict
 
 SPLIT = (
@@ -19,6 +20,11 @@ SPLIT = (
     ("cold_start", "cold starts"),
     ("always_on", "always on"),
 )
+MOST = 3
+"""Assumptions shown with the plan: those that move the bill most. `--explain` shows all."""
+
+LEFT_OUT = "not included: "
+
 LIMITS = {"monthly_usd": "a month", "hourly_worst_case_usd": "an hour at most"}
 
 
@@ -76,24 +82,32 @@ def _model(model: ModelPlan, page: Page) -> list[str]:
         lines.append(f"  at least {usd(model.at_least_usd)} a month")
     if model.deadline is not None:
         lines += wrapped(_deadline(model.deadline), page.width, indent=2, hanging=2)
-    if any(item.name == "active_share" for item in model.factors):
-        lines += wrapped(_range(model), page.width, indent=2, hanging=2)
+    lines += ends(model, page)
     lines += [_limit(check.limit, check.value, check.actual, check.verdict, page) for check in model.limits]
     if model.method is not None:
         lines += wrapped(f"method: {model.method}", page.width, indent=2, hanging=2)
-    stated = "; ".join(f"{item.name.replace('_', ' ')} {item.value}" for item in model.assumptions)
-    if stated:
-        lines += [page.dim(line) for line in wrapped(f"assumes: {stated}", page.width, indent=2, hanging=2)]
+    most = model.explanation.sensitivities[:MOST]
+    if most:
+        lines += wrapped(f"moves most with: {'; '.join(map(_move, most))}", page.width, indent=2, hanging=2)
+    left_out = [item.value.removeprefix(LEFT_OUT) for item in model.assumptions if item.value.startswith(LEFT_OUT)]
+    if left_out:
+        lines += map(page.dim, wrapped(f"{LEFT_OUT}{', '.join(left_out)}", page.width, indent=2, hanging=2))
     return lines
+
+
+def ends(model: ModelPlan, page: Page) -> list[str]:
+    """What makes the low and the high end of the range."""
+    made_by = {"low": model.ends.low, "high": model.ends.high}
+    stated = [f"{end} at {' and '.join(names).replace('_', ' ')}" for end, names in made_by.items() if names]
+    return wrapped(f"range: {', '.join(stated)}", page.width, indent=2, hanging=2) if stated else []
+
+
+def _move(item: Sensitivity) -> str:
+    return f"{item.assumption.replace('_', ' ')}, {item.step}: {signed_usd(item.change_usd)}"
 
 
 def _spread(text: str, amounts: Spread, page: Page) -> list[str]:
     return [text, usd(amounts.low), page.bold(usd(amounts.expected)), usd(amounts.high)]
-
-
-def _range(model: ModelPlan) -> str:
-    stated = (f"{item.name.replace('_', ' ')} {item.value} {usd(item.monthly_usd)}" for item in model.factors)
-    return f"range: {', '.join(stated)}, and these together"
 
 
 def _deadline(deadline: Deadline) -> str:
@@ -126,7 +140,10 @@ def _limit(name: str, value: Decimal, actual: Decimal | None, verdict: Verdict, 
 
 def _prices(plan: Plan) -> str:
     oldest = plan.oldest.isoformat() if plan.oldest else UNKNOWN
-    return f"Prices: {plan.book} book, USD, the oldest used was read on {oldest} (`deploy prices`)"
+    return (
+        f"Prices: {plan.book} book, USD, the oldest used was read on {oldest} (`deploy prices`). "
+        "How each figure comes about: `deploy plan --explain`"
+    )
 
 
 def _changes(changes: tuple[Change, ...], page: Page) -> list[str]:

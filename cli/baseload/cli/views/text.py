@@ -23,6 +23,13 @@ def usd(amount: Decimal | str | None) -> str:
     return f"${value.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
 
 
+def signed_usd(amount: Decimal | None) -> str:
+    """A change: `+$1.20`, `−$1.20`, `no change`."""
+    if not amount:
+        return UNKNOWN if amount is None else "no change"
+    return f"{'+' if amount > 0 else '−'}{usd(abs(amount))}"
+
+
 def seconds(value: float) -> str:
     """`0.4 s`, `12 s`, `2 min 5 s`."""
     if value < 10:

@@ -1,0 +1,92 @@
+"""How the figures of a plan come about: lines to multiply, bounds to compute by hand, what each assumption weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from baseload.cli.terminal import Page
+from baseload.cli.views import plan as plan_view
+from baseload.cli.views.text import columns, signed_usd, usd, wrapped
+from baseload.planner.explain import TOTAL, Quantity, Sensitivity
+from baseload.planner.plan import ModelPlan, Plan
+from baseload.planner.pool import Assumption
+from baseload.planner.prices import Price
+
+NAMES = {**dict(plan_view.SPLIT), TOTAL: "all workers"}
+
+
+def human(value: Plan, page: Page) -> str:
+    """The plan's models, one after the other; what would change stays with the plan."""
+    lines = [page.bold(f"The bill of the stack {value.stack}, explained")]
+    prices = {price.id: price for price in value.prices}
+    for model in value.models:
+        lines += ["", *_model(model, prices, page)]
+    more = "Months have 730 hours. How each number is computed: docs/cost-model.md"
+    return "\n".join([*lines, "", *map(page.dim, wrapped(more, page.width))])
+
+
+def document(value: Plan) -> Mapping[str, Any]:
+    """`baseload.plan/1`: it always holds the explanation."""
+    return value.to_json()
+
+
+def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[str]:
+    lines = [f"{page.bold(model.name)}  {model.target}"]
+    if model.monthly_usd.expected is None:
+        lines.append("  The month is unknown; the warnings name what is missing.")
+    if model.lines:
+        lines += _bill(model)
+    for price in (prices[key] for key in dict.fromkeys(line.price for line in model.lines)):
+        lines += wrapped(f"price {price.id}: {_read(price)}", page.width, indent=2, hanging=2)
+    lines += plan_view.ends(model, page)
+    for quantity in model.explanation.quantities:
+        lines += ["", *_quantity(quantity, page)]
+    lines += ["", f"  {page.bold('assumptions')}"]
+    left = {item.assumption: item for item in model.explanation.sensitivities}
+    for assumption in model.assumptions:
+        lines += _assumption(assumption, left.pop(assumption.name, None), page)
+    for other in left.values():
+        name = other.assumption.replace("_", " ")
+        lines += wrapped(f"{name} {_move(other)}", page.width, indent=4, hanging=2)
+    return lines
+
+
+def _bill(model: ModelPlan) -> list[str]:
+    rows = [["", "GPU-seconds", "× USD", "= a month"]]
+    rows += [
+        [NAMES[line.what], f"{line.quantity:,}", f"{line.unit_price_usd.normalize():f}", usd(line.amount_usd)]
+        for line in model.lines
+        if line.quantity
+    ]
+    total = sum((line.amount_usd for line in model.lines), Decimal(0))
+    rows.append(["together", "", "", usd(total)])
+    return columns(rows, align="<>>>", indent=2)
+
+
+def _read(price: Price) -> str:
+    return f"{price.confidence} {price.read.isoformat()} at {price.source}"
+
+
+def _quantity(item: Quantity, page: Page) -> list[str]:
+    title = f"{page.bold(NAMES[item.what])}: {item.gpu_seconds:,} GPU-seconds, {item.hours:,} hours"
+    lines = [f"  {title}", *wrapped(f"method: {item.method}", page.width, indent=4, hanging=2)]
+    for bound in item.bounds:
+        text = f"{bound.kind} {bound.formula} = {bound.figures} = {bound.gpu_seconds:,}"
+        lines += wrapped(text, page.width, indent=4, hanging=2)
+    return lines
+
+
+def _assumption(item: Assumption, move: Sensitivity | None, page: Page) -> list[str]:
+    lines = wrapped(f"{item.name.replace('_', ' ')}: {item.value}", page.width, indent=4, hanging=2)
+    lines += map(page.dim, wrapped(f"source: {item.source}", page.width, indent=6, hanging=2))
+    if move is not None:
+        lines += wrapped(_move(move), page.width, indent=6, hanging=2)
+    if item.errs:
+        lines += wrapped(f"errs: {item.errs}", page.width, indent=6, hanging=2)
+    return lines
+
+
+def _move(item: Sensitivity) -> str:
+    return f"{item.step}: {signed_usd(item.change_usd)} a month"
