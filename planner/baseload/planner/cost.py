@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
+from baseload.planner.performance import Estimated, estimated
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.spec.model import Curve, ModelSpec, QueueDelay, RequestCount, Traffic
+from baseload.planner.spec.model import Curve, Model, ModelSpec, Performance, QueueDelay, RequestCount, Traffic
 from baseload.planner.traffic.batch import BatchRun, run_batch
 from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
 
@@ -75,7 +76,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Factor:
-    """What the month costs where one thing about the traffic is other than expected; the range holds all of these."""
+    """What the month costs where one thing is other than expected; the range holds all of these."""
 
     name: str
     value: str
@@ -132,6 +133,8 @@ class Cost:
     price: Price | None
     assumptions: tuple[Assumption, ...]
     diagnostics: tuple[Diagnostic, ...]
+    performance: Performance
+    """The spec's, with what was estimated filled in: that of the expected month."""
     factors: tuple[Factor, ...] = ()
     ends: Ends = field(default_factory=Ends)
     growth: tuple[GrowthMonth, ...] = ()
@@ -146,16 +149,19 @@ def cents(usd: Decimal) -> Decimal:
 def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
     """The cost of one spec at the prices of a book; pure."""
     price = book.find("runpod", "serverless", spec.target.gpu)
+    guess = estimated(spec)
+    spec = _filled(spec, guess)
     missing = _missing_figures(spec)
     expected = None if missing else _estimate(spec)
     lines = _lines(spec, expected, price)
     known = {line.what: line.amount_usd for line in lines}
     total = sum(known.values(), Decimal(0)) if expected and price and price.usd else None
-    spread, ends = _spread(spec, price, total)
+    spread, ends = _spread(spec, price, total, guess)
     return Cost(
         monthly_usd=spread,
+        performance=spec.performance,
         ends=ends,
-        factors=_factors(spec, price, total),
+        factors=_factors(spec, price, total, guess),
         growth=_growth(spec, price, missing),
         deadline=_deadline(spec, price, missing),
         split_usd=Split(**known),
@@ -166,7 +172,7 @@ def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
         worker_starts_per_month=_starts(expected) if expected else None,
         lines=lines,
         price=price,
-        assumptions=_assumptions(spec, expected),
+        assumptions=_assumptions(spec, expected, guess),
         diagnostics=(*_unknowns(spec, missing, price), *_overload(spec, missing), *_late(spec, missing)),
     )
 
@@ -174,12 +180,17 @@ def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
 def expected_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     """The expected month of `cost_of` alone: for pricing one spec many times."""
     price = book.find("runpod", "serverless", spec.target.gpu)
+    spec = _filled(spec, estimated(spec))
     if price is None or price.usd is None or _missing_figures(spec):
         return None
     return _month_usd(spec, price, Decimal(1), None)
 
 
 # ------------------------------------------------------------------------------------------------------- quantities
+def _filled(spec: ModelSpec, guess: Estimated | None) -> ModelSpec:
+    return replace(spec, performance=guess.expected) if guess else spec
+
+
 def _missing_figures(spec: ModelSpec) -> list[str]:
     """The keys of the spec without which the worker time is unknown; none where it does not depend on them."""
     if spec.target.workers_min >= spec.target.workers_max:
@@ -286,27 +297,37 @@ def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> 
     )
 
 
-def _spread(spec: ModelSpec, price: Price | None, expected_usd: Decimal | None) -> tuple[Spread, Ends]:
-    """The lowest and highest bill over all that the traffic may be: rates of its range × shares of active time.
+def _spread(
+    spec: ModelSpec, price: Price | None, expected_usd: Decimal | None, guess: Estimated | None
+) -> tuple[Spread, Ends]:
+    """The lowest and highest bill over all that may be: rates × shares of active time × ends of an estimate's band.
 
     More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves starts.
     """
     if expected_usd is None:
         return Spread(), Ends()
     bills = {
-        (factor, share): _month_usd(spec, price, factor, share) for factor in _rates(spec) for share in _shares(spec)
+        (factor, share, performance): _month_usd(replace(spec, performance=performance), price, factor, share)
+        for factor in _rates(spec)
+        for share in _shares(spec)
+        for performance in _performances(spec, guess)
     }
     low, high = min(bills, key=bills.__getitem__), max(bills, key=bills.__getitem__)
     spread = Spread(low=bills[low], expected=expected_usd, high=bills[high])
-    return spread, Ends(low=_other_than_expected(*low), high=_other_than_expected(*high))
+    return spread, Ends(low=_other_than_expected(spec, *low), high=_other_than_expected(spec, *high))
 
 
-def _other_than_expected(factor: Decimal, share: Decimal | None) -> tuple[str, ...]:
+def _other_than_expected(
+    spec: ModelSpec, factor: Decimal, share: Decimal | None, performance: Performance
+) -> tuple[str, ...]:
     rate = () if factor == 1 else (f"rate {_plain(factor)} times",)
-    return rate if share is None else (*rate, f"active_share {_plain(share)}")
+    active = () if share is None else (f"active_share {_plain(share)}",)
+    return (*rate, *active, *(f"{name} {value}" for name, value, _ in _moved_times(spec, performance)))
 
 
-def _factors(spec: ModelSpec, price: Price | None, expected_usd: Decimal | None) -> tuple[Factor, ...]:
+def _factors(
+    spec: ModelSpec, price: Price | None, expected_usd: Decimal | None, guess: Estimated | None
+) -> tuple[Factor, ...]:
     """Each thing that the range holds, by itself."""
     if expected_usd is None:
         return ()
@@ -315,11 +336,32 @@ def _factors(spec: ModelSpec, price: Price | None, expected_usd: Decimal | None)
         for factor in _rates(spec)
         if factor != 1
     ]
-    return tuple(found) + tuple(
+    found += [
         Factor(name="active_share", value=_plain(share), monthly_usd=_month_usd(spec, price, Decimal(1), share))
         for share in _shares(spec)
         if share is not None
+    ]
+    return tuple(found) + tuple(
+        Factor(name=name, value=value, monthly_usd=_month_usd(other, price, Decimal(1), None))
+        for performance in _performances(spec, guess)
+        for name, value, other in _moved_times(spec, performance)
     )
+
+
+def _performances(spec: ModelSpec, guess: Estimated | None) -> list[Performance]:
+    return list(dict.fromkeys([spec.performance, *((guess.fast, guess.slow) if guess else ())]))
+
+
+def _moved_times(spec: ModelSpec, other: Performance) -> list[tuple[str, str, ModelSpec]]:
+    """The times of `other` that the spec does not have: name, value, and the spec with that one."""
+    own, found = spec.performance, []
+    if other.service_time_s != own.service_time_s:
+        alone = replace(own, service_time_s=other.service_time_s)
+        found.append(("service_time", f"{_plain(other.service_time_s)} s", replace(spec, performance=alone)))
+    if other.cold_start_s != own.cold_start_s:
+        alone = replace(own, cold_start_s=other.cold_start_s)
+        found.append(("cold_start", f"{_plain(other.cold_start_s)} s", replace(spec, performance=alone)))
+    return found
 
 
 def _rates(spec: ModelSpec) -> list[Decimal]:
@@ -395,8 +437,12 @@ def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
 
 
 # ------------------------------------------------------------------------------------------------------ explanations
-def _assumptions(spec: ModelSpec, found: PoolEstimate | None) -> tuple[Assumption, ...]:
-    return (*_facts(spec), *(_modelled(spec) if found else ()), *(found.assumptions if found else ()))
+def _assumptions(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated | None) -> tuple[Assumption, ...]:
+    modelled = _modelled(spec) if found else []
+    if modelled and guess:
+        told = {item.name: item for item in guess.assumptions}
+        modelled = [told.pop(item.name, item) for item in modelled] + list(told.values())
+    return (*_facts(spec), *modelled, *(found.assumptions if found else ()))
 
 
 def _facts(spec: ModelSpec) -> list[Assumption]:
@@ -563,7 +609,7 @@ def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[
                 where=place,
                 hint="`deploy plan` reads logs; where it does not, say `requests_per_day` instead"
                 if missing == ["traffic.log"]
-                else "measure and add it, for instance `performance: {service_time: 1.8s, cold_start: 25s}`"
+                else _ways_to_know(spec)
                 if spec.traffic
                 else "say how much is asked of it, for instance `traffic: {requests_per_day: 1000}`",
             )
@@ -579,6 +625,15 @@ def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[
             )
         )
     return found
+
+
+def _ways_to_know(spec: ModelSpec) -> str:
+    measured = "measure and add it, for instance `performance: {service_time: 1.8s, cold_start: 25s}`"
+    if isinstance(spec.serves, Model) and spec.traffic and spec.traffic.tokens is None:
+        return (
+            f"say `traffic.tokens`, for instance `tokens: {{in: 500, out: 200}}`, to have it estimated; or {measured}"
+        )
+    return measured
 
 
 def _overload(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:

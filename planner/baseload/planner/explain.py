@@ -78,6 +78,7 @@ def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
     """The explanation of `cost`, which is that of `spec` at the prices of `book`."""
     if cost.monthly_usd.expected is None:
         return Explanation()
+    spec = replace(spec, performance=cost.performance)
     return Explanation(
         quantities=tuple(_quantities(spec, cost)),
         sensitivities=tuple(

@@ -37,8 +37,8 @@ class Shape:
     """One model's inside."""
 
     parameters: float
-    active_parameters: float
-    """Used for one token; fewer than all of them with a mixture of experts."""
+    active_share: float
+    """Of the parameters, used for one token: below 1 with a mixture of experts."""
     embedding_parameters: float
     """Looked up, not read as a whole, in each step: the input embedding where the output does not share it."""
     layers: int
@@ -49,10 +49,14 @@ class Shape:
     known: bool
     """Whether the table has the model."""
 
+    @property
+    def active_parameters(self) -> float:
+        """Used for one token."""
+        return self.parameters * self.active_share
+
     def read_parameters(self, tokens: int) -> float:
         """Weights read to compute one step of `tokens` tokens: with experts, those that at least one token uses."""
-        used = 1 - (1 - self.active_parameters / self.parameters) ** tokens
-        return used * (self.parameters - self.embedding_parameters)
+        return (1 - (1 - self.active_share) ** tokens) * (self.parameters - self.embedding_parameters)
 
 
 def shape_of(model: Model) -> Shape:
@@ -64,15 +68,14 @@ def shape_of(model: Model) -> Shape:
         growth = (parameters / base) ** _GROWTH
         return Shape(
             parameters=parameters,
-            active_parameters=parameters,
+            active_share=1.0,
             embedding_parameters=0.0,
             layers=max(1, round(layers * growth)),
             attention_width=0,
             kv_bytes_per_token=kv_bytes * growth,
             known=False,
         )
-    scale = parameters / row.parameters
-    return replace(row, parameters=parameters, active_parameters=row.active_parameters * scale)
+    return replace(row, parameters=parameters)
 
 
 def _row(model_id: str, parameters: float) -> Shape | None:
@@ -100,7 +103,7 @@ def _shape(row: dict[str, str]) -> Shape:
     values = number["latent"] or 2 * number["kv_heads"] * number["head_dim"]
     return Shape(
         parameters=parameters,
-        active_parameters=float(row["active_b"]) * 1e9 if row["active_b"] else parameters,
+        active_share=float(row["active_b"]) * 1e9 / parameters if row["active_b"] else 1.0,
         embedding_parameters=float(number["vocab"] * number["hidden"]) if row["tied"] == "no" else 0.0,
         layers=int(row["layers"]),
         attention_width=number["heads"] * number["head_dim"],

@@ -1,0 +1,328 @@
+"""How fast a model is on a card, from its size: service time, tokens a second, concurrency, cold start. Pure.
+
+An estimate with an error band, never a measurement: `performance:` of a spec always wins. Symbols, for c requests at a
+time on g cards: P active parameters, R those read in a step, b bytes of each, t tokens of a mean request.
+
+    step(c)     max(R·b + c·context·KV over 0.85 bandwidth·g, 2·P·c over e·throughput·g)
+                + 1.2 ms + 20 µs·c (+ 24 µs·layers where g > 1)         e: 0.65, with fp8 arithmetic 0.45
+    prefill     (2·P·t_in + attention) over e·throughput·g + 5 ms
+    service(c)  prefill + t_out·step(c) + (c - 1)·max(prefill - step(c)/2, 0)
+    cold start  2 s + image/0.5 GB/s + weights/rate + 8 s + 0.25 s per GB
+
+The constants were fitted to seven published end-to-end measurements (Llama 3.1 8B on an A100, johnmusgrave.com;
+Mistral 7B on an RTX 4090, mushfiqrahman.dev; read 2026-11-21), so agreement there is a fit and not a test; the kernels
+of six models on A40, A100 and H100 (data/profiling of github.com/microsoft/vidur @ 7d47513) hold the steps. How far
+off, and a worked example: docs/cost-model.md, "Performance from the model".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from baseload.planner.cards import RUNPOD, SOURCE, Card
+from baseload.planner.errors import UsageError
+from baseload.planner.gpus import POOLS
+from baseload.planner.memory import OVERHEAD_GIB, USABLE_SHARE
+from baseload.planner.models import shape_of
+from baseload.planner.pool import Assumption
+from baseload.planner.spec.model import FlashBoot, Model, ModelSpec, Performance, Precision, Tokens
+
+BYTES_READ = {Precision.FP16: 2.0, Precision.FP8: 1.0, Precision.INT4: 0.56}
+"""Per weight, scales of 4-bit formats included (4.5 bits)."""
+
+BANDWIDTH_USED = 0.85
+TENSOR_USED = 0.65
+TENSOR_USED_FP8 = 0.45
+STEP_S = 1.2e-3
+STEP_PER_REQUEST_S = 20e-6
+STEP_PER_LAYER_S = 24e-6
+"""Two all-reduces per layer with tensor parallelism."""
+PREFILL_S = 5e-3
+
+MOST_REQUESTS = 256
+"""At a time; vLLM's long-time default of `--max-num-seqs`."""
+
+PROVISION_S = 2.0
+IMAGE_GB = 12.0
+"""vllm/vllm-openai, on which RunPod's worker rests (github.com/vllm-project/vllm issue 27154, 2025-10)."""
+PULL_GB_PER_S = 0.5
+DOWNLOAD_GB_PER_S = 0.5
+CACHED_GB_PER_S = 2.0
+SNAPSHOT_GB_PER_S = 6.0
+START_S, START_S_PER_GB = 8.0, 0.25
+RESTORE_S = 1.0
+
+_GB = 1e9
+_GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """How far off an estimated time may be, as factors on it."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return "factor 2 either way" if self.high == 2 else f"±{self.high - 1:.0%}".replace("%", " %")
+
+
+NARROW, USUAL, WIDE = Band(low=0.85, high=1.15), Band(low=0.7, high=1.3), Band(low=0.5, high=2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """A card, or several as one, that serves so many requests at a time."""
+
+    concurrency: int
+    prefill_s: float
+    """Of one prompt."""
+    step_s: float
+    """Time to the next token of every request."""
+    service_s: float
+    """Of one request, from first to last."""
+    tokens_per_s: float
+    """Output of all requests together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdStart:
+    """Seconds from the start of a worker until it answers, by what is already there."""
+
+    uncached_s: float
+    """The first on a machine: image and weights are downloaded."""
+    cached_s: float
+    """Both are on the machine."""
+    snapshot_s: float
+    """A started server is restored from memory."""
+
+
+def room(model: Model, memory_gib: int, gpu_count: int, tokens: Tokens) -> int:
+    """Mean requests that the memory holds at a time; 0 where the model, or one request, does not fit.
+
+    The KV cache of a model that the table does not have is a guess by its size.
+    """
+    usable = float(USABLE_SHARE) * memory_gib * gpu_count - float(OVERHEAD_GIB) * gpu_count
+    free = usable * _GIB - weights_gb(model) * _GB
+    one = shape_of(model).kv_bytes_per_token * float(max(Decimal(1), tokens.prompt + tokens.output))
+    return max(0, int(free // one))
+
+
+def weights_gb(model: Model) -> float:
+    """Size of the weights, in 10^9 bytes."""
+    return float(model.parameters) * BYTES_READ[model.precision] / _GB
+
+
+def serve(model: Model, card: Card, gpu_count: int, tokens: Tokens, concurrency: int) -> Serving:
+    """Times of a mean request where `concurrency` of them are always served together.
+
+    Raises UsageError where the memory does not hold them: there is no time then.
+    """
+    held = room(model, card.memory_gib, gpu_count, tokens)
+    if held < concurrency:
+        raise UsageError.of(
+            "performance/does-not-fit",
+            f"{gpu_count} × {card.name} hold {held} requests of {tokens.prompt + tokens.output} tokens beside "
+            f"{weights_gb(model):.1f} GB of weights, not {concurrency}",
+            hint="a smaller `precision`, a lower `concurrency`, or more memory",
+        )
+    prefill_s = _prefill_s(model, card, gpu_count, float(tokens.prompt))
+    context = float(tokens.prompt + tokens.output / 2)
+    step_s = _step_s(model, card, gpu_count, concurrency, context)
+    output = float(tokens.output)
+    # While one request is served each of the others is followed by a new one, whose prefill is shared with a step.
+    service_s = prefill_s + output * step_s + (concurrency - 1) * max(prefill_s - step_s / 2, 0.0)
+    return Serving(
+        concurrency=concurrency,
+        prefill_s=prefill_s,
+        step_s=step_s,
+        service_s=service_s,
+        tokens_per_s=concurrency * output / service_s,
+    )
+
+
+def best(model: Model, card: Card, gpu_count: int, tokens: Tokens) -> Serving:
+    """The concurrency with the most requests per second and second of service: the knee of the curve.
+
+    Raises UsageError where not one request fits.
+    """
+    most = max(1, min(MOST_REQUESTS, room(model, card.memory_gib, gpu_count, tokens)))
+    found = (serve(model, card, gpu_count, tokens, c) for c in range(1, most + 1))
+    return max(found, key=lambda at: at.concurrency / at.service_s**2)
+
+
+def band(model: Model, card: Card, gpu_count: int) -> Band:
+    """The error to expect of a time from `serve`."""
+    shape = shape_of(model)
+    if card.name == "T4" or shape.active_share < 1 or (gpu_count > 1 and not card.nvlink):
+        return WIDE
+    usual_class = card.name == "RTX4090" or card.name.startswith("A100")
+    fitted = shape.known and 6.5e9 <= shape.parameters <= 9e9 and model.precision is Precision.FP16
+    return NARROW if fitted and usual_class and gpu_count == 1 else USUAL
+
+
+def cold_start(model: Model, image_gb: float = IMAGE_GB) -> ColdStart:
+    """The three states, for a server like vLLM."""
+    gb = weights_gb(model)
+    start_s = START_S + START_S_PER_GB * gb
+    return ColdStart(
+        uncached_s=PROVISION_S + image_gb / PULL_GB_PER_S + gb / DOWNLOAD_GB_PER_S + start_s,
+        cached_s=PROVISION_S + gb / CACHED_GB_PER_S + start_s,
+        snapshot_s=PROVISION_S + gb / SNAPSHOT_GB_PER_S + RESTORE_S,
+    )
+
+
+def _tflops(model: Model, card: Card) -> float:
+    """What the card computes with such weights, of its peak; weights of 4 bits are computed in fp16."""
+    if model.precision is Precision.FP8 and card.fp8_tflops is not None:
+        return card.fp8_tflops * TENSOR_USED_FP8
+    return card.fp16_tflops * TENSOR_USED
+
+
+def _step_s(model: Model, card: Card, gpu_count: int, concurrency: int, context: float) -> float:
+    shape = shape_of(model)
+    read = shape.read_parameters(concurrency) * BYTES_READ[model.precision]
+    read += concurrency * context * shape.kv_bytes_per_token
+    read_s = read / (BANDWIDTH_USED * card.bandwidth_gb_per_s * _GB * gpu_count)
+    compute_s = 2 * shape.active_parameters * concurrency / (_tflops(model, card) * 1e12 * gpu_count)
+    joined_s = STEP_PER_LAYER_S * shape.layers if gpu_count > 1 else 0.0
+    return max(read_s, compute_s) + STEP_S + STEP_PER_REQUEST_S * concurrency + joined_s
+
+
+def _prefill_s(model: Model, card: Card, gpu_count: int, tokens: float) -> float:
+    shape = shape_of(model)
+    attention = 2 * shape.layers * shape.attention_width * tokens**2  # causal: half of the 4·width·tokens² of a layer
+    return (2 * shape.active_parameters * tokens + attention) / (_tflops(model, card) * 1e12 * gpu_count) + PREFILL_S
+
+
+# -------------------------------------------------------------------------------------------------- for a RunPod spec
+@dataclass(frozen=True, kw_only=True)
+class Estimated:
+    """A spec's performance with what it does not say filled in."""
+
+    expected: Performance
+    fast: Performance
+    slow: Performance
+    """The ends of the band, for what was estimated."""
+    assumptions: tuple[Assumption, ...]
+    """One for each figure that was estimated, by the name the plan has for it; what the spec says is not in here."""
+
+
+def estimated(spec: ModelSpec) -> Estimated | None:
+    """What the model's size says where the spec says nothing; None where it says all, or where nothing can be said.
+
+    A container may be anything and stays unknown; so does a service time without `traffic.tokens`. Cards of unequal
+    speed behind one pool are taken as equally likely; the band reaches from the fastest to the slowest.
+    """
+    given, model = spec.performance, spec.serves
+    if not isinstance(model, Model) or spec.target.gpu not in POOLS:
+        return None
+    found = Estimated(expected=given, fast=given, slow=given, assumptions=())
+    tokens = spec.traffic.tokens if spec.traffic else None
+    if given.service_time_s is None and tokens is not None:
+        found = _with_service_time(found, spec, model, tokens)
+    if given.cold_start_s is None:
+        found = _with_cold_start(found, model, spec.target.flashboot)
+    return found if found.assumptions else None
+
+
+def _with_service_time(found: Estimated, spec: ModelSpec, model: Model, tokens: Tokens) -> Estimated:
+    pool, count = POOLS[spec.target.gpu], spec.target.gpu_count
+    # Memory is that of the smallest card: a worker may land on it.
+    cards = list(dict.fromkeys(replace(RUNPOD[name], memory_gib=pool.memory_gib) for name in pool.types))
+    held = room(model, pool.memory_gib, count, tokens)
+    if held < 1:
+        return found
+    concurrency = min(spec.performance.concurrency, held)
+    served = [serve(model, card, count, tokens, concurrency) for card in cards]
+    bands = [band(model, card, count) for card in cards]
+    expected_s = sum(at.service_s for at in served) / len(served)
+    low_s = min(at.service_s * error.low for at, error in zip(served, bands, strict=True))
+    high_s = max(at.service_s * error.high for at, error in zip(served, bands, strict=True))
+    widest = max(bands, key=lambda error: error.high)
+
+    def with_time(performance: Performance, seconds: float) -> Performance:
+        return replace(performance, service_time_s=_seconds(seconds), concurrency=concurrency)
+
+    return Estimated(
+        expected=with_time(found.expected, expected_s),
+        fast=with_time(found.fast, low_s),
+        slow=with_time(found.slow, high_s),
+        assumptions=(
+            *found.assumptions,
+            Assumption(
+                name="service_time",
+                value=f"{_seconds(expected_s)} s ({_seconds(low_s)} to {_seconds(high_s)} s)",
+                source=f"estimated: {_of(model)} on {_on(cards, count)}, {tokens.prompt} tokens in, {tokens.output} "
+                f"out, {concurrency} at a time; {widest}; {SOURCE}",
+                errs="either way: measure it",
+            ),
+            *_concurrency(spec, model, cards, tokens, held),
+        ),
+    )
+
+
+def _concurrency(spec: ModelSpec, model: Model, cards: Sequence[Card], tokens: Tokens, held: int) -> list[Assumption]:
+    """What the spec says, or what the memory holds; and what would be best."""
+    knees = sorted({best(model, card, spec.target.gpu_count, tokens).concurrency for card in cards})
+    told = [
+        Assumption(
+            name="best_concurrency",
+            value=f"{knees[0]}" if len(knees) == 1 else f"{knees[0]} to {knees[-1]}",
+            source="estimated: most requests per second and second of service",
+        )
+    ]
+    if held < spec.performance.concurrency:
+        why = f"estimated: the memory holds no more, the spec allows {spec.performance.concurrency}"
+        told.append(Assumption(name="concurrency", value=str(held), source=why))
+    return told
+
+
+def _with_cold_start(found: Estimated, model: Model, flashboot: FlashBoot) -> Estimated:
+    """By the state a RunPod worker is likely to start from; the band reaches to the states beside it.
+
+    Without FlashBoot a worker downloads the weights again (github.com/runpod-workers/worker-vllm issue 111, 2024-09);
+    with it, one that stopped shortly before is resumed.
+    """
+    states = cold_start(model)
+    fast_s, expected_s, slow_s, state = states.cached_s, states.uncached_s, 2 * states.uncached_s, "uncached"
+    if flashboot is not FlashBoot.OFF:
+        fast_s, expected_s, slow_s, state = states.snapshot_s, states.cached_s, states.uncached_s, "cached"
+
+    def with_start(performance: Performance, seconds: float) -> Performance:
+        return replace(performance, cold_start_s=_seconds(seconds))
+
+    return Estimated(
+        expected=with_start(found.expected, expected_s),
+        fast=with_start(found.fast, fast_s),
+        slow=with_start(found.slow, slow_s),
+        assumptions=(
+            *found.assumptions,
+            Assumption(
+                name="cold_start",
+                value=f"{_seconds(expected_s)} s ({_seconds(fast_s)} to {_seconds(slow_s)} s)",
+                source=f"estimated: {state}, {weights_gb(model):.3g} GB of weights; uncached "
+                f"{_seconds(states.uncached_s)} s, cached {_seconds(states.cached_s)} s, snapshot "
+                f"{_seconds(states.snapshot_s)} s",
+                errs="either way: measure it; 277 s were seen on RunPod where vLLM compiled and profiled at each start "
+                "(vllm-project/vllm issue 44881, 2026-06)",
+            ),
+        ),
+    )
+
+
+def _of(model: Model) -> str:
+    known = "" if shape_of(model).known else " of unknown layers, taken as dense"
+    return f"{model.parameters.normalize() / 10**9:f}B parameters{known} at {model.precision}"
+
+
+def _on(cards: Sequence[Card], count: int) -> str:
+    names = ", ".join(card.name for card in cards)
+    return f"{count} × {names}" if len(cards) == 1 else f"{count} of any of {names}"
+
+
+def _seconds(seconds: float) -> Decimal:
+    """Three digits are more than an estimate knows."""
+    return Decimal(f"{Decimal(f'{seconds:.3g}'):f}")
