@@ -302,7 +302,10 @@ def test_a_reader_that_goes_away_is_no_error(project: Path) -> None:
 def test_an_interrupt_ends_with_8(number: signal.Signals, project: Path) -> None:
     # A question that nobody answers: the command waits on its input until the signal comes.
     program = (
-        "import sys; from baseload.cli.main import main; sys.exit(main(['invoke', 'm', '--input', '-', '--json']))"
+        # A process that a shell started in the background has SIGINT ignored, and so would its child.
+        "import signal, sys; from baseload.cli.main import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "sys.exit(main(['invoke', 'm', '--input', '-', '--json']))"
     )
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-c", program],
