@@ -1,0 +1,136 @@
+"""How long requests take in a pool of workers, and how many of them meet a cold start; the closed form.
+
+Most requests find a warm worker and take one service time. The others wait: for the start of an empty pool, for one
+more worker, or because all workers are full. The latency is the mixture of these waits, each plus a service time. It
+knows no money; formulas and their errors stand in docs/cost-model.md under "Latency".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from baseload.planner.pool import Pool, flows, settled, wait_ratio
+
+_UNIFORM = tuple((k + 0.5) / 16 for k in range(16))
+_PARTS = tuple(
+    ((b - a), (a + b) / 2)
+    for a, b in itertools.pairwise((0, 1 / 4, 1 / 2, 3 / 4, 7 / 8, 15 / 16, 31 / 32, 63 / 64, 127 / 128, 1))
+)
+"""(chance, where) of parts of a law of waits, finer towards its tail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """From the arrival of a request to its answer, in seconds; None where the queue grows without end or none come."""
+
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    waited_share: float
+    """Requests that wait at all."""
+    cold_share: float
+    """Of all requests, those that wait for a worker to start."""
+
+
+class _Atom(NamedTuple):
+    chance: float
+    wait_s: float
+
+
+def latency(pool: Pool) -> Latency:
+    """The latency in a pool at its constant rate."""
+    return latency_over([(1.0, pool)])
+
+
+def latency_over(pools: Sequence[tuple[float, Pool]]) -> Latency:
+    """The latency over times of different rates: (share of the time, the pool at that rate), weighted by requests."""
+    pools = [(share, settled(pool)) for share, pool in pools]
+    requests = math.fsum(share * pool.arrivals_per_s for share, pool in pools)
+    if requests <= 0 or any(pool.load >= pool.slots for _, pool in pools if pool.arrivals_per_s > 0):
+        return Latency(p50_s=None, p95_s=None, p99_s=None, waited_share=float(requests > 0), cold_share=0.0)
+    atoms, waited, cold = [], 0.0, 0.0
+    for share, pool in pools:
+        if pool.arrivals_per_s <= 0:
+            continue
+        weight = share * pool.arrivals_per_s / requests
+        for_start, for_slot = 0.0, 0.0
+        for kind, atom in _waits(pool):
+            atoms.append(_Atom(atom.chance * weight, atom.wait_s))
+            for_start += atom.chance if kind == "start" else 0.0
+            for_slot += atom.chance if kind == "slot" else 0.0
+        waited += (for_start + for_slot) * weight
+        cold += for_start * weight
+    service_s, cv = pools[0][1].service_s, pools[0][1].service_cv
+    atoms.sort(key=lambda atom: atom.wait_s)
+    return Latency(
+        p50_s=_quantile(atoms, service_s, cv, 0.5),
+        p95_s=_quantile(atoms, service_s, cv, 0.95),
+        p99_s=_quantile(atoms, service_s, cv, 0.99),
+        waited_share=min(waited, 1.0),
+        cold_share=min(cold, 1.0),
+    )
+
+
+def _waits(pool: Pool) -> Iterator[tuple[str, _Atom]]:
+    """The law of the wait: none, for a start or for a slot, as chances of single times."""
+    if pool.workers_max <= pool.workers_min:
+        cold, more, more_s, more_slots, full = 0.0, 0.0, 0.0, 1.0, _erlang_c(pool.slots, pool.load)
+        first, cold_slots = 1.0, 1.0
+    else:
+        found = flows(pool)
+        cold, more, more_s, full = found.cold_waits, found.more_waits, found.more_wait_s, found.full_waits
+        more_slots, first, cold_slots = found.more_slots, found.cold_first, found.cold_slots
+    start_s = pool.cold_start_s + pool.start_delay_s
+    yield "none", _Atom(1 - cold - more - full, 0.0)
+    yield "start", _Atom(cold * first, start_s)
+    for part in _UNIFORM:
+        ahead = 1 + (1 / first - 1) * part
+        behind_s = max((ahead + 1) / cold_slots - 1, 0.0) * pool.service_s
+        yield "start", _Atom(cold * (1 - first) / len(_UNIFORM), start_s * (1 - part) + behind_s)
+    used = pool.load / pool.slots
+    queue_s = wait_ratio(pool.service_cv, pool.slots, used) * pool.service_s / (pool.slots - pool.load)
+    for chance, where in _PARTS:
+        yield "start", _Atom(more * chance, min(more_s * _shape(pool, more_slots, where), start_s))
+        yield "slot", _Atom(full * chance, queue_s * _shape(pool, pool.slots, where))
+
+
+def _shape(pool: Pool, slots: float, where: float) -> float:
+    """Quantile of the wait for one of some taken slots, over its mean: between that of fixed service times, whose rests
+    are spread evenly, and the exponential law."""
+    exponential = -math.log(1 - where)
+    share = min(max(pool.service_cv**2, pool.load / slots), 1.0)
+    return share * exponential + (1 - share) * (slots + 1) * (1 - math.pow(1 - where, 1 / slots))
+
+
+def _erlang_c(slots: int, load: float) -> float:
+    """Chance that all slots are taken; less load than slots."""
+    blocked = 1.0
+    for n in range(1, slots + 1):
+        blocked = load * blocked / (n + load * blocked)
+    return blocked / (1 - load / slots * (1 - blocked))
+
+
+def _quantile(atoms: Sequence[_Atom], service_s: float, cv: float, share: float) -> float:
+    """The time that `share` of the requests do not exceed, by bisection."""
+    low, high = 0.0, atoms[-1].wait_s + 40 * service_s * max(1.0, cv) ** 2
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2
+        later = math.fsum(chance * _survival(middle - wait_s, service_s, cv) for chance, wait_s in atoms)
+        low, high = (middle, high) if later > 1 - share else (low, middle)
+    return (low + high) / 2
+
+
+def _survival(t: float, mean_s: float, cv: float) -> float:
+    """Chance that a service takes longer than t: exponential, fixed or log-normal, as the simulation draws it."""
+    if t < 0:
+        return 1.0
+    if cv == 1:
+        return math.exp(-t / mean_s)
+    if cv == 0 or t == 0:
+        return float(t < mean_s)
+    sigma_squared = math.log1p(cv * cv)
+    return 0.5 * math.erfc((math.log(t / mean_s) + sigma_squared / 2) / math.sqrt(2 * sigma_squared))
