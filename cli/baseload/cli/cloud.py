@@ -66,17 +66,22 @@ def refuse_other_cloud(resources: Iterable[ResourceView], cloud: Cloud) -> None:
 
     A `down --sandbox` of a real stack would find nothing, and forget GPUs that go on billing.
     """
-    elsewhere = [
-        Diagnostic(
-            code="cloud/other",
-            summary=f"{label(item.urn)} was made on {item.outputs['cloud']}; this command would use {cloud.base_url}",
-            hint=_way_back(str(item.outputs["cloud"]), cloud),
-        )
-        for item in resources
-        if item.outputs.get("cloud") not in (None, cloud.base_url)
-    ]
+    elsewhere: dict[str, list[str]] = {}
+    for item in resources:
+        made_on = item.outputs.get("cloud")
+        if made_on not in (None, cloud.base_url):
+            elsewhere.setdefault(str(made_on), []).append(label(item.urn))
     if elsewhere:
-        raise UsageError(*elsewhere)
+        raise UsageError(
+            *(
+                Diagnostic(
+                    code="cloud/other",
+                    summary=f"{', '.join(names)}: made on {made_on}, and this command would use {cloud.base_url}",
+                    hint=_way_back(made_on, cloud),
+                )
+                for made_on, names in elsewhere.items()
+            )
+        )
 
 
 def sandbox_folder(root: Path) -> Path:
