@@ -235,6 +235,29 @@ def test_negotiated_prices_lie_over_the_bundled_ones(tmp_path: Path) -> None:
     assert bundled().find("runpod", "serverless", "ADA_24") != ours
 
 
+def test_what_a_negotiated_row_does_not_say_is_as_in_the_bundled_one(tmp_path: Path) -> None:
+    names = (*MINE, "keep_warm_s", "bills_cold_start", "increment_s")
+    write(
+        tmp_path / "prices",
+        "runpod,serverless,ADA_24,gpu-second,0.00025,2026-11-01,contract,,no,",
+        "lambda-cloud,vm,gpu_1x_a10,instance-hour,1.00,2026-11-01,contract,,,",
+        "lambda-cloud,vm,gpu_1x_a6000,instance-hour,1.00,2026-11-01,contract,0,,1",
+        names=names,
+    )
+    mine = with_negotiated(bundled(), tmp_path)
+    flex, vm, stops = (
+        mine.get(name)
+        for name in ("runpod/serverless/ADA_24", "lambda-cloud/vm/gpu_1x_a10", "lambda-cloud/vm/gpu_1x_a6000")
+    )
+    assert flex is not None
+    assert (flex.keep_warm_s, flex.bills_cold_start, flex.increment_s) == (5, False, 1)
+    assert (flex.card, flex.count, flex.source) == ("RTX4090", 1, "contract")
+    assert vm is not None
+    assert (vm.always_on, vm.keep_warm_s, vm.increment_s) == (True, None, 60)
+    assert stops is not None
+    assert (stops.always_on, stops.keep_warm_s, stops.increment_s) == (False, 0, 1)
+
+
 def test_a_project_without_prices_of_its_own_has_the_bundled_ones(tmp_path: Path) -> None:
     assert with_negotiated(bundled(), tmp_path) is bundled()
 

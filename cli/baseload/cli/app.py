@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from baseload.cli.commands import sandbox, traffic
+from baseload.cli.commands import prices, sandbox, traffic
 from baseload.cli.commands.completion import VARIABLE, completion
 from baseload.cli.commands.doctor import doctor
 from baseload.cli.commands.down import down
@@ -14,7 +14,6 @@ from baseload.cli.commands.engine import engine, install
 from baseload.cli.commands.init import init
 from baseload.cli.commands.invoke import invoke
 from baseload.cli.commands.plan import plan
-from baseload.cli.commands.prices import prices
 from baseload.cli.commands.schema import schema
 from baseload.cli.commands.status import status
 from baseload.cli.commands.up import up
@@ -45,7 +44,6 @@ command(
     "deploy invoke mistral-7b --input - < input.json",
 )
 command(app, down, "deploy down", "deploy down --remove-stack --yes")
-command(app, prices, "deploy prices", "deploy prices --json")
 command(app, schema, "deploy schema > model-spec.schema.json")
 command(app, doctor, "deploy doctor", "deploy doctor --sandbox")
 _traffic = group(app, "traffic", "Look at what is asked of the models.", "deploy traffic show")
@@ -54,6 +52,24 @@ command(
     traffic.show,
     "deploy traffic show mistral-7b",
     "deploy traffic show mistral-7b --write model_specs/mistral-7b.yaml",
+)
+_prices = group(
+    app,
+    "prices",
+    "Show the prices that plans use, with source and date.",
+    "deploy prices",
+    "deploy prices check",
+    default=prices.prices,
+)
+command(_prices, prices.list, "deploy prices list runpod", "deploy prices list --book seed-s1")
+command(_prices, prices.show, "deploy prices show runpod/serverless/ADA_24")
+command(_prices, prices.check, "deploy prices check --max-age 30")
+command(_prices, prices.diff, "deploy prices diff prices-runpod-2026-11-22.csv")
+command(
+    _prices,
+    prices.refresh,
+    "deploy prices refresh runpod",
+    "deploy prices refresh aws --file sagemaker.json --out aws.csv",
 )
 _engine = group(
     app,

@@ -17,7 +17,7 @@ from baseload.engine.interface import Op, Outcome, StepStarted
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
-from baseload.planner.prices import bundled
+from baseload.planner.prices import bundled, with_negotiated
 from baseload.planner.spec.model import Container, ModelSpec, SecretRef
 from baseload.providers.runpod.fields import Effect, effect
 
@@ -46,7 +46,7 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
     specs, remarks = _with_logs(sources.specs, now)
     return make_plan(
         specs,
-        bundled(),
+        with_negotiated(bundled(), sources.project.root),
         stack=sources.stack,
         generated_at=now,
         changes=None if outcome is None else changes_of(outcome.steps),

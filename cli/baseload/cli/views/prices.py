@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 from baseload.cli.terminal import Page
@@ -11,14 +12,16 @@ from baseload.planner.prices import Price, PriceBook
 
 
 def human(value: PriceBook, page: Page) -> str:
-    """What holds today, with where and when it was read."""
+    """What holds today by provider and product, with where and when it was read."""
     current = [row for row in value.rows() if row.withdrawn is None]
     sources = list(dict.fromkeys(row.source for row in current))
-    rows = [["provider", "product", "gpu", "USD", "per", "read", "from"]]
-    rows += [_row(row, sources.index(row.source) + 1) for row in current]
-    lines = columns(rows, align="<<<>")
+    lines = []
+    for (provider, product), rows in groupby(current, key=lambda row: (row.provider, row.product)):
+        lines.append(page.bold(f"{provider} {product}"))
+        lines += columns([_row(row, sources.index(row.source) + 1) for row in rows], align="<><<<", indent=2)
     notes = [line for at, text in enumerate(sources, 1) for line in wrapped(f"[{at}] {text}", page.width, hanging=4)]
-    return "\n".join([page.bold(lines[0]), *lines[1:], "", *notes])
+    legend = f"USD; ² second-hand, ≈ estimated; a month has {value.month_hours} hours"
+    return "\n".join([*lines, "", legend, "", *notes])
 
 
 def document(value: PriceBook) -> Mapping[str, Any]:
@@ -28,5 +31,6 @@ def document(value: PriceBook) -> Mapping[str, Any]:
 
 def _row(row: Price, source: int) -> list[str]:
     amount = UNKNOWN if row.usd is None else format(row.usd, "f")
-    trust = "" if row.confidence in ("read", "unknown") else f" {row.confidence}"
-    return [row.provider, row.product, row.gpu, amount, row.unit, row.read.isoformat(), f"[{source}]{trust}"]
+    name = " ".join(item for item in (row.gpu, row.region, row.tier) if item)
+    trust = {"second-hand": "²", "estimated": "≈"}.get(row.confidence, "")
+    return [name, amount, row.unit, row.read.isoformat(), f"[{source}]{trust}"]

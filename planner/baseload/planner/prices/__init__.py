@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +46,9 @@ SECONDS = {unit: seconds for unit, seconds in UNITS.items() if seconds is not No
 
 BILLED_BY: Mapping[tuple[str, str], str] = {("runpod", "serverless"): "gpu-second"}
 """Products whose price is multiplied as it stands; in any other unit it would be a silently wrong number."""
+
+FACTS = ("card", "count", "includes", "increment_s", "keep_warm_s", "bills_cold_start", "max_age_days")
+"""The fields of a row that say how something is billed, not what it costs; `always_on` goes with `keep_warm_s`."""
 
 BUNDLED = "bundled"
 MONTH_HOURS = Decimal(730)
@@ -122,6 +125,18 @@ class Price:
         """Whether it should be read again by that day; `max_age_days` instead of the row's own."""
         days = self.max_age_days if max_age_days is None else max_age_days
         return days is not None and self.withdrawn is None and on - self.read > timedelta(days=days)
+
+    def with_facts_of(self, other: Price | None) -> Price:
+        """This row, with how the time is billed from another one where this does not say it."""
+        if other is None:
+            return self
+        unsaid = {name for name in FACTS if getattr(self, name) in ("", None)}
+        unsaid |= set() if self.count else {"count"}
+        if self.keep_warm_s is None and not self.always_on:
+            unsaid |= {"always_on"}
+        else:
+            unsaid -= {"keep_warm_s"}
+        return replace(self, **{name: getattr(other, name) for name in unsaid})
 
     def to_json(self) -> dict[str, str | None]:
         """The form in a plan document; the amount as a decimal string."""
@@ -218,9 +233,12 @@ class PriceBook:
         return tuple(sorted(rows, key=lambda row: row.starts_at))
 
     def with_rows(self, rows: Iterable[Price], name: str) -> PriceBook:
-        """This book with other rows over its own, for instance negotiated prices."""
+        """This book with other rows over its own, for instance negotiated prices.
+
+        How the time is billed is taken from the row below where the new one does not say it.
+        """
         own = {row.id: row for provider in self._own for row in self._own[provider]}
-        own |= {row.id: row for row in rows}
+        own |= {row.id: row.with_facts_of(self.get(row.id)) for row in rows}
         return PriceBook(name, own.values(), files=self._files, month_hours=self.month_hours)
 
     def to_json(self) -> dict[str, object]:

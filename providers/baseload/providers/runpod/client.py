@@ -417,6 +417,13 @@ class Client:
             self._epoch = next(self._epochs)
         return _endpoint(f"{method} {path}", self._http.document(f"{method} {path}", answer))
 
+    def gpu_types(self, caller: Caller) -> list[Document]:
+        """The catalog: every GPU type with its list prices, USD per hour of one GPU."""
+        listed = self._http.read(caller, "/catalog/gpus").get("gpus")
+        if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+            raise errors.make(errors.Unavailable, "runpod/unreadable", "RunPod's catalog has no 'gpus'")
+        return listed
+
     def workers(self, caller: Caller, endpoint_id: str) -> Document:
         """`workers`, `summary` and `endpointVersion` of an endpoint."""
         return self._http.read(caller, f"{_path(endpoint_id)}/workers")
