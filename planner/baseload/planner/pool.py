@@ -605,27 +605,30 @@ def doubts(pool: Pool) -> tuple[str, ...]:
     """Why the closed form is not to be trusted for this pool, and a simulation is; empty where it is."""
     cold_s, tau, c = pool.cold_start_s, pool.idle_timeout_s, pool.concurrency
     several = pool.workers_max - pool.workers_min > 1
-    left_out = {
-        "buffer": pool.buffer,
-        "start by request count": pool.requests_per_worker,
-        "target tracking": pool.tracking,
-        "rejection at the cap": pool.rejects_at_cap,
-        "failure at zero": pool.fails_at_zero,
-        "speed by occupancy": pool.service_alone != 1,
-        "schedule": pool.schedule,
-    }
-    reasons = {
-        "many workers start in one cold start and expire before the last is up": (
-            tau < 1.5 * cold_s and pool.arrivals_per_s * cold_s > c / 2 and several
-        ),
-        "timeouts as short as services, at concurrency 1": c == 1 and tau < 3 * pool.service_s and pool.workers_max > 3,
-        "cold starts are free and longer than the timeout": pool.cold_start_billed == 0 and tau < cold_s,
-        "a start delay under load": pool.start_delay_s > 0 and pool.load > 0.3 * c,
-        f"{pool.dispatch} dispatch": pool.dispatch is not Dispatch.PACKED,
-        "bursts": pool.peakedness > 2,
-        **{f"not in the closed form: {name}": bool(given) for name, given in left_out.items()},
-    }
-    return tuple(reason for reason, holds in reasons.items() if holds)
+    found = []
+    if tau < 1.5 * cold_s and pool.arrivals_per_s * cold_s > c / 2 and several:
+        found.append("many workers start in one cold start and expire before the last is up")
+    if c == 1 and tau < 3 * pool.service_s and pool.workers_max > 3:
+        found.append("timeouts as short as services, at concurrency 1")
+    if pool.cold_start_billed == 0 and tau < cold_s:
+        found.append("cold starts are free and longer than the timeout")
+    if pool.start_delay_s > 0 and pool.load > 0.3 * c:
+        found.append("a start delay under load")
+    if pool.dispatch is not Dispatch.PACKED:
+        found.append(f"{pool.dispatch} dispatch")
+    if pool.peakedness > 2:
+        found.append("bursts")
+    left_out = (
+        (pool.buffer, "buffer"),
+        (pool.requests_per_worker, "start by request count"),
+        (pool.tracking, "target tracking"),
+        (pool.rejects_at_cap, "rejection at the cap"),
+        (pool.fails_at_zero, "failure at zero"),
+        (pool.service_alone != 1, "speed by occupancy"),
+        (pool.schedule, "schedule"),
+    )
+    found += [f"not in the closed form: {name}" for given, name in left_out if given]
+    return tuple(found)
 
 
 def _assumptions(pool: Pool) -> tuple[Assumption, ...]:
