@@ -235,7 +235,7 @@ RULES = [
     (GOOD.splitlines()[2] + "\nperformance: {service_time: 11m}", "runpod/timeout", "4:29"),
     (GOOD.splitlines()[2] + "\nperformance: {cold_start: 8m}", "runpod/slow-start", "4:27"),
     (GOOD.splitlines()[2] + "\nservice_level: {p95: 1s}", "spec/not-evaluated", "4:1"),
-    (GOOD.splitlines()[2] + "\nlimits: {increase_percent: 1}", "spec/not-evaluated", "4:10"),
+    (GOOD.splitlines()[2] + "\nlimits: {increase_percent: -1}", "spec/out-of-range", "4:28"),
 ]
 
 

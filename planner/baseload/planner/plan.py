@@ -18,11 +18,12 @@ from typing import Any
 
 from baseload.planner.cost import Cost, Deadline, Ends, Factor, GrowthMonth, Line, Split, Spread, cost_of
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
+from baseload.planner.difference import Base, Causes, Difference, MonthChange, difference
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.explain import Bound, Explanation, Kind, Quantity, Sensitivity, explain
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.spec.model import ModelSpec
+from baseload.planner.spec.model import Limits, ModelSpec
 
 SCHEMA = "baseload.plan/1"
 
@@ -37,12 +38,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LimitCheck:
-    """A limit of a spec against its figure: `monthly_usd` against the expected month, `hourly_worst_case_usd`."""
+    """A limit against its figure: `monthly_usd`, `hourly_worst_case_usd`, or `increase_percent` of the month."""
 
     limit: str
     value: Decimal
     actual: Decimal | None
-    """None where it is unknown; of an unknown month the known part where that alone breaks the limit."""
+    """None where it is unknown; of an unknown month the known part where that alone breaks the limit. A rise from
+    nothing has no percentage."""
     verdict: Verdict
 
 
@@ -63,6 +65,8 @@ class ModelPlan:
     lines: tuple[Line, ...]
     assumptions: tuple[Assumption, ...]
     limits: tuple[LimitCheck, ...]
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """The spec's content without the container's environment, to price it again when the plan is a base."""
     factors: tuple[Factor, ...] = ()
     """Bills at other traffic than expected; the range of the month holds them."""
     ends: Ends = field(default_factory=Ends)
@@ -117,6 +121,10 @@ class Plan:
     secret_digests: Mapping[str, str] = field(default_factory=dict)
     """Keyed hash by `<urn>.<path>`, given by the caller: lets the digest notice a changed secret without showing it."""
     diagnostics: tuple[Diagnostic, ...] = ()
+    difference: Difference | None = None
+    """None where there is nothing to compare with."""
+    limits: tuple[LimitCheck, ...] = ()
+    """Those of the whole stack."""
 
     @property
     def oldest(self) -> date | None:
@@ -140,7 +148,8 @@ class Plan:
     @property
     def breached(self) -> bool:
         """Whether any limit is broken: exit code 5."""
-        return any(check.verdict is Verdict.BREACHED for model in self.models for check in model.limits)
+        checks = (*self.limits, *(check for model in self.models for check in model.limits))
+        return any(check.verdict is Verdict.BREACHED for check in checks)
 
     @property
     def digest(self) -> str:
@@ -172,10 +181,23 @@ class Plan:
             "models": [_model_json(model) for model in self.models],
             "total_monthly_usd": _spread_json(self.total_monthly_usd),
             "at_least_monthly_usd": _text(self.at_least_usd),
+            "limits": _limits_json(self.limits),
+            "difference": _difference_json(self.difference),
             "changes": _changes_json(self.changes),
             "secret_digests": dict(self.secret_digests),
             "diagnostics": [item.to_json() for item in self.diagnostics],
         }
+
+    def as_base(self, source: str) -> Base:
+        """This plan as the one that a later plan is compared with."""
+        return Base(
+            source=source,
+            digest=self.digest,
+            generated_at=self.generated_at,
+            monthly_usd={model.name: model.monthly_usd.expected for model in self.models},
+            prices=self.prices,
+            specs={spec.name: spec for spec in map(_spec_again, self.models) if spec is not None},
+        )
 
     @classmethod
     def from_json(cls, document: object) -> Plan:
@@ -226,19 +248,29 @@ def make_plan(
     changes: Sequence[Change] | None = None,
     secret_digests: Mapping[str, str] | None = None,
     diagnostics: Iterable[Diagnostic] = (),
+    base: Base | None = None,
+    limits: Limits | None = None,
 ) -> Plan:
     """The plan of these specs at these prices.
 
     `generated_at` has a time zone and also decides which prices count as old. `diagnostics` (of the specs) are joined
-    by the plan's own.
+    by the plan's own. `base` is compared with, `limits` are those of the whole stack.
     """
     costs = [(spec, cost_of(spec, book)) for spec in specs]
-    models = tuple(_model(spec, cost, book) for spec, cost in costs)
+    months = {spec.name: cost.monthly_usd.expected for spec, cost in costs}
+    against = difference(base, specs, months, book) if base else None
+    models = tuple(_model(spec, cost, book, against) for spec, cost in costs)
+    checks = _stack_limits(limits or Limits(), models, against)
     prices = tuple(sorted({cost.price for _, cost in costs if cost.price}))
     found = [
         *diagnostics,
         *(item for _, cost in costs for item in cost.diagnostics),
-        *(item for (spec, _), model in zip(costs, models, strict=True) for item in _breaches(spec, model)),
+        *(
+            item
+            for (spec, _), model in zip(costs, models, strict=True)
+            for item in _breaches(model.name, model.limits, Location(spec.file))
+        ),
+        *_breaches("the whole stack", checks, None),
         *_old_prices(prices, generated_at.astimezone(UTC).date()),
         *_incomplete(models),
     ]
@@ -251,6 +283,8 @@ def make_plan(
         changes=None if changes is None else tuple(changes),
         secret_digests=dict(secret_digests or {}),
         diagnostics=in_order(found),
+        difference=against,
+        limits=checks,
     )
 
 
@@ -271,7 +305,7 @@ def moved(before: Plan, after: Plan) -> list[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------- making
-def _model(spec: ModelSpec, cost: Cost, book: PriceBook) -> ModelPlan:
+def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | None) -> ModelPlan:
     return ModelPlan(
         name=spec.name,
         spec_digest=spec.digest,
@@ -285,7 +319,8 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook) -> ModelPlan:
         worker_starts_per_month=cost.worker_starts_per_month,
         lines=cost.lines,
         assumptions=cost.assumptions,
-        limits=_limits(spec, cost),
+        limits=_limits(spec.limits, cost, against.of(spec.name) if against else None),
+        spec=_plain_content(spec.content),
         factors=cost.factors,
         ends=cost.ends,
         explanation=explain(spec, cost, book),
@@ -294,17 +329,42 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook) -> ModelPlan:
     )
 
 
-def _limits(spec: ModelSpec, cost: Cost) -> tuple[LimitCheck, ...]:
+def _limits(limits: Limits, cost: Cost, change: MonthChange | None) -> tuple[LimitCheck, ...]:
     checks = []
-    if spec.limits.monthly_usd is not None:
-        actual = cost.monthly_usd.expected
-        if actual is None and cost.at_least_usd > spec.limits.monthly_usd:
-            actual = cost.at_least_usd
-        checks.append(_check("monthly_usd", spec.limits.monthly_usd, actual))
-    if spec.limits.hourly_worst_case_usd is not None:
-        limit = spec.limits.hourly_worst_case_usd
-        checks.append(_check("hourly_worst_case_usd", limit, cost.hourly_worst_case_usd))
+    if limits.monthly_usd is not None:
+        checks.append(_month_check(limits.monthly_usd, cost.monthly_usd.expected, cost.at_least_usd))
+    if limits.hourly_worst_case_usd is not None:
+        checks.append(_check("hourly_worst_case_usd", limits.hourly_worst_case_usd, cost.hourly_worst_case_usd))
+    if limits.increase_percent is not None:
+        checks.append(_increase_check(limits.increase_percent, change))
     return tuple(checks)
+
+
+def _stack_limits(limits: Limits, models: Sequence[ModelPlan], against: Difference | None) -> tuple[LimitCheck, ...]:
+    checks = []
+    if limits.monthly_usd is not None:
+        expected = _sum(model.monthly_usd.expected for model in models)
+        at_least = sum((model.at_least_usd for model in models), Decimal(0))
+        checks.append(_month_check(limits.monthly_usd, expected, at_least))
+    if limits.increase_percent is not None:
+        checks.append(_increase_check(limits.increase_percent, against.total if against else None))
+    return tuple(checks)
+
+
+def _month_check(limit: Decimal, expected: Decimal | None, at_least: Decimal) -> LimitCheck:
+    """Against the known part where that alone breaks the limit."""
+    if expected is None and at_least > limit:
+        expected = at_least
+    return _check("monthly_usd", limit, expected)
+
+
+def _increase_check(limit: Decimal, change: MonthChange | None) -> LimitCheck:
+    """Unknown without a base, and for a model that it does not have."""
+    if change is None or change.status == "new" or change.change_usd is None:
+        return _check("increase_percent", limit, None)
+    if change.before_usd or not change.change_usd:
+        return _check("increase_percent", limit, change.percent or Decimal(0))
+    return LimitCheck(limit="increase_percent", value=limit, actual=None, verdict=Verdict.BREACHED)
 
 
 def _check(limit: str, value: Decimal, actual: Decimal | None) -> LimitCheck:
@@ -315,19 +375,29 @@ def _check(limit: str, value: Decimal, actual: Decimal | None) -> LimitCheck:
     return LimitCheck(limit=limit, value=value, actual=actual, verdict=verdict)
 
 
-def _breaches(spec: ModelSpec, model: ModelPlan) -> list[Diagnostic]:
-    what = {"monthly_usd": "an expected month", "hourly_worst_case_usd": "an hour with all workers on"}
+def _breaches(name: str, checks: Sequence[LimitCheck], where: Location | None) -> list[Diagnostic]:
     return [
         Diagnostic(
             code="plan/limit",
-            summary=f"{what[check.limit]} of {model.name} costs {check.actual} USD, more than the limit "
-            f"`{check.limit}` of {check.value} USD",
-            where=Location(spec.file),
+            summary=f"{_breach(name, check)}, more than the limit `{check.limit}` of {_text(check.value)}"
+            + (" %" if check.limit == "increase_percent" else " USD"),
+            where=where,
             hint="change the target or the traffic, or raise the limit",
         )
-        for check in model.limits
+        for check in checks
         if check.verdict is Verdict.BREACHED
     ]
+
+
+def _breach(name: str, check: LimitCheck) -> str:
+    match check.limit:
+        case "monthly_usd":
+            return f"an expected month of {name} costs {check.actual} USD"
+        case "hourly_worst_case_usd":
+            return f"an hour with all workers on of {name} costs {check.actual} USD"
+        case _:
+            rise = "from nothing" if check.actual is None else f"by {check.actual} %"
+            return f"the expected month of {name} rises {rise}"
 
 
 def _old_prices(prices: Sequence[Price], today: date) -> list[Diagnostic]:
@@ -480,15 +550,8 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
             {"name": item.name, "value": item.value, "source": item.source, "errs": item.errs}
             for item in model.assumptions
         ],
-        "limits": [
-            {
-                "limit": check.limit,
-                "value": _text(check.value),
-                "actual": _text(check.actual),
-                "verdict": str(check.verdict),
-            }
-            for check in model.limits
-        ],
+        "limits": _limits_json(model.limits),
+        "spec": dict(model.spec),
         "factors": [
             {"name": item.name, "value": item.value, "monthly_usd": _text(item.monthly_usd)} for item in model.factors
         ],
@@ -504,6 +567,63 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
         ],
         "deadline": _deadline_json(model.deadline),
     }
+
+
+def _limits_json(checks: Sequence[LimitCheck]) -> list[dict[str, Any]]:
+    return [
+        {
+            "limit": check.limit,
+            "value": _text(check.value),
+            "actual": _text(check.actual),
+            "verdict": str(check.verdict),
+        }
+        for check in checks
+    ]
+
+
+def _difference_json(found: Difference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "base": {
+            "source": found.source,
+            "digest": found.digest,
+            "generated_at": found.generated_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        },
+        "models": [{"name": item.name, "status": item.status, **_change_json(item)} for item in found.models],
+        "total": _change_json(found.total),
+    }
+
+
+def _change_json(item: MonthChange) -> dict[str, Any]:
+    causes = item.causes
+    return {
+        "before_usd": _text(item.before_usd),
+        "after_usd": _text(item.after_usd),
+        "change_usd": _text(item.change_usd),
+        "percent": _text(item.percent),
+        "causes_usd": None
+        if causes is None
+        else {
+            "spec": _text(causes.spec),
+            "traffic": _text(causes.traffic),
+            "price": _text(causes.price),
+            "method": _text(causes.method),
+        },
+    }
+
+
+def _plain_content(content: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has it. Numbers of a spec are short: as floating point they come back as they were."""
+    plain: dict[str, Any] = json.loads(json.dumps(content, default=float))
+    return plain
+
+
+def _spec_again(model: ModelPlan) -> ModelSpec | None:
+    """None where the plan has no spec, or one that today's rules refuse."""
+    from baseload.planner.spec.file import parse_spec  # imports PyYAML: only for a base
+
+    return parse_spec(Path(f"{model.name} of the base"), json.dumps(model.spec)).spec if model.spec else None
 
 
 def _explanation_json(explanation: Explanation) -> dict[str, Any]:
@@ -585,6 +705,8 @@ def _plan_of(document: Mapping[str, Any]) -> Plan:
         changes=None if changes is None else tuple(_change_of(item) for item in changes),
         secret_digests=document["secret_digests"],
         diagnostics=tuple(_diagnostic_of(item) for item in document["diagnostics"]),
+        difference=_difference_of(document["difference"]) if document.get("difference") else None,
+        limits=_checks_of(document.get("limits", ())),
     )
 
 
@@ -633,15 +755,8 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             for line in item["lines"]
         ),
         assumptions=tuple(Assumption(**entry) for entry in item["assumptions"]),
-        limits=tuple(
-            LimitCheck(
-                limit=check["limit"],
-                value=Decimal(check["value"]),
-                actual=_decimal(check["actual"]),
-                verdict=Verdict(check["verdict"]),
-            )
-            for check in item["limits"]
-        ),
+        limits=_checks_of(item["limits"]),
+        spec=item.get("spec", {}),
         factors=tuple(
             Factor(name=factor["name"], value=factor["value"], monthly_usd=Decimal(factor["monthly_usd"]))
             for factor in item.get("factors", ())
@@ -657,6 +772,38 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             for month in item.get("growth", ())
         ),
         deadline=_deadline_of(item["deadline"]) if item.get("deadline") else None,
+    )
+
+
+def _checks_of(items: Iterable[Mapping[str, Any]]) -> tuple[LimitCheck, ...]:
+    return tuple(
+        LimitCheck(
+            limit=check["limit"],
+            value=Decimal(check["value"]),
+            actual=_decimal(check["actual"]),
+            verdict=Verdict(check["verdict"]),
+        )
+        for check in items
+    )
+
+
+def _difference_of(item: Mapping[str, Any]) -> Difference:
+    return Difference(
+        source=item["base"]["source"],
+        digest=item["base"]["digest"],
+        generated_at=datetime.fromisoformat(item["base"]["generated_at"]),
+        models=tuple(
+            MonthChange(
+                name=model["name"],
+                status=model["status"],
+                before_usd=_decimal(model["before_usd"]),
+                after_usd=_decimal(model["after_usd"]),
+                causes=Causes(**{key: Decimal(usd) for key, usd in model["causes_usd"].items()})
+                if model["causes_usd"]
+                else None,
+            )
+            for model in item["models"]
+        ),
     )
 
 

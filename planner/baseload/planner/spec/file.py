@@ -69,6 +69,7 @@ def checked(document: Document) -> SpecFile:
             limits=values.limits(content.get("limits", {})),
             target=sections.runpod,
             digest=values.digest(content),
+            content=values.without_environment(content),
         )
     named = ("name",) not in spoiled and "name" in content
     return SpecFile(

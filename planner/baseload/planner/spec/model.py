@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from baseload.planner.traffic.profile import RateProfile
@@ -154,10 +154,12 @@ class Performance:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Ceilings in US dollars; None is no limit."""
+    """Ceilings; None is no limit."""
 
     monthly_usd: Decimal | None = None
     hourly_worst_case_usd: Decimal | None = None
+    increase_percent: Decimal | None = None
+    """Of the expected month over that of the plan compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,3 +227,5 @@ class ModelSpec:
     target: RunpodTarget
     digest: str
     """`sha256:` of the canonical content, without secret values (there are none in a spec)."""
+    content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was read, without the container's environment: enough to price it again."""

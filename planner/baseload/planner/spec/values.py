@@ -123,7 +123,7 @@ def performance(content: Content) -> Performance:
 
 def limits(content: Content) -> Limits:
     """The section `limits`."""
-    return Limits(**_given(content, "monthly_usd", "hourly_worst_case_usd", read=Decimal))
+    return Limits(**_given(content, "monthly_usd", "hourly_worst_case_usd", "increase_percent", read=Decimal))
 
 
 def runpod(content: Content) -> RunpodTarget:
@@ -143,6 +143,13 @@ def runpod(content: Content) -> RunpodTarget:
         **_given(content, "data_centers", read=tuple),
         **_given(content, "active_discount", read=Decimal),
     )
+
+
+def without_environment(content: Content) -> Content:
+    """The content to keep in a plan: what a container is given is nobody's business there, and costs nothing."""
+    if "env" not in content.get("container", {}):
+        return content
+    return {**content, "container": {key: value for key, value in content["container"].items() if key != "env"}}
 
 
 def digest(content: Content) -> str:
