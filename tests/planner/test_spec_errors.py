@@ -217,6 +217,7 @@ RULES = [
     ("target: {}", "spec/missing-key", "3:1"),
     ("target:", "spec/type", "3:8"),
     ("target: {lambda-sagemaker: {}}", "spec/not-yet", "3:10"),
+    ("target: {lambda: {}}", "spec/ambiguous", "3:10"),
     (GOOD.splitlines()[2] + "\ntraffic: {hourly: [1, 2]}", "spec/length", "4:19"),
     (GOOD.splitlines()[2] + "\ntraffic: {curve: diurnal}", "spec/missing-key", "4:1"),
     (GOOD.splitlines()[2] + "\ntraffic: {requests_per_day: 1, requests_per_hour: 1}", "spec/too-many-keys", "4:32"),
@@ -346,7 +347,7 @@ def test_the_schema_uses_only_keywords_that_have_words() -> None:
     words = Path(structure.__file__).read_text(encoding="utf-8")
     silent = {
         "$schema", "$ref", "$defs", "title", "description", "default", "examples", "properties", "propertyNames",
-        "items", "writeOnly", "x-wanted", "x-unit", "x-later", "x-not-evaluated",
+        "items", "writeOnly", "x-wanted", "x-unit", "x-later", "x-several", "x-not-evaluated",
     }  # fmt: skip
 
     def keywords(rule: object) -> set[str]:

@@ -185,6 +185,9 @@ class _Explanation:
             where = self._document.key(at)
             if key in self._later():
                 yield at, self._not_yet(key, where)
+            elif key in self._several():
+                summary = f"`{key}` is the name of several targets"
+                yield at, _error("spec/ambiguous", summary, where, f"say which one: {self._several()[key]}")
             else:
                 hint = _lacks_space(key, self._value[key]) or _did_you_mean(key, known) or _belongs_under(key)
                 hint = hint or f"known here: {_listed(known)}"
@@ -192,7 +195,7 @@ class _Explanation:
                 yield at, _error("spec/unknown-key", summary, where, hint)
 
     def _missing_keys(self) -> Found:
-        if self._later().keys() & self._value.keys():
+        if (self._later() | self._several()).keys() & self._value.keys():
             return  # what stands there is refused by name
         for key in self._bound:
             if key not in self._value:
@@ -318,8 +321,11 @@ class _Explanation:
         inside = f" in `{_key(self._at)}`" if self._at else ""
         return _error("spec/missing-key", f"{keys} is missing{inside}", self._document.key(self._at))
 
-    def _later(self) -> dict[str, None]:
+    def _later(self) -> dict[str, str | None]:
         return dict.fromkeys(self._schema.get("x-later", ()))
+
+    def _several(self) -> dict[str, str | None]:
+        return dict(self._schema.get("x-several", {}))
 
     def _not_yet(self, key: str, where: Location) -> Diagnostic:
         supported = _listed(list(self._schema["properties"]))
