@@ -175,7 +175,7 @@ class Bench:
         raise ValueError(stage["do"])
 
     def kill(self, engine: str, stage: dict[str, Any]) -> None:
-        """Start the stage in a process of its own and kill -9 it once a create hangs."""
+        """Start the stage in a process of its own and kill -9 it once a call hangs."""
         self.prepare(stage)
         self.lab.hanging.clear()
         self.lab.released.clear()
@@ -186,7 +186,7 @@ class Bench:
         assert process.stdin
         process.stdin.write(json.dumps(told))
         process.stdin.close()
-        assert self.lab.hanging.wait(60), "the create was never asked for"
+        assert self.lab.hanging.wait(60), "the call was never made"
         children = _children(process.pid)
         for child in children:
             os.kill(child, signal.SIGKILL)

@@ -176,9 +176,7 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
             self.objects[identity] = plain(inputs)
         if fault == "hang":
             self.unconfirmed[request.urn] = identity
-            self.hanging.set()
-            self.released.wait(60)
-            context.abort(grpc.StatusCode.CANCELLED, "cancelled")
+            self._hang(context)
         outputs = self._outputs(inputs)
         if fault == "partial":
             self._init_failed(context, identity, inputs, outputs)
@@ -195,7 +193,11 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         fault = self._fault("update", request.name)
         if fault == "fail":
             context.abort(grpc.StatusCode.UNKNOWN, f"{request.name} cannot change now")
+        if request.id not in self.objects:
+            context.abort(grpc.StatusCode.UNKNOWN, f"{request.id} is gone")
         self.objects[request.id] = plain(inputs)
+        if fault == "hang":
+            self._hang(context)
         outputs = self._outputs(inputs)
         if fault == "partial":
             self._init_failed(context, request.id, inputs, outputs)
@@ -206,9 +208,12 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
             "delete", request, id=request.id, olds=request.properties, old_inputs=request.old_inputs,
             timeout=request.timeout,
         )  # fmt: skip
-        if self._fault("delete", request.name) == "fail":
+        fault = self._fault("delete", request.name)
+        if fault == "fail":
             context.abort(grpc.StatusCode.UNKNOWN, f"{request.name} is in use")
         self.objects.pop(request.id, None)
+        if fault == "hang":
+            self._hang(context)
         return empty_pb2.Empty()
 
     def Read(self, request, context):
@@ -219,6 +224,12 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         # A secret input stays marked, as a provider must see to itself.
         inputs = {key: secret(value) if key == "password" else value for key, value in known.items()}
         return provider_pb2.ReadResponse(id=request.id, inputs=write(inputs), properties=write(self._outputs(inputs)))
+
+    def _hang(self, context: Any) -> None:
+        """Never answer, so that the engine can be killed after the deed."""
+        self.hanging.set()
+        self.released.wait(60)
+        context.abort(grpc.StatusCode.CANCELLED, "cancelled")
 
     def _remark(self, urn: str, texts: Iterable[str]) -> None:
         with grpc.insecure_channel(self._engine) as channel:

@@ -123,3 +123,17 @@ def test_after_a_kill_what_is_no_longer_wanted_is_deleted(engine: str, bench: An
     assert "error" not in record
     assert sorted(record["cloud"]) == ["a-1"]
     assert record["state"]["pending"] == []
+
+
+@pytest.mark.parametrize("call", ["update a", "delete a"])
+def test_after_a_kill_an_update_or_delete_is_read_before_it_is_believed(engine: str, bench: Any, call: str) -> None:
+    small, large = ({"do": "up", "program": {"resources": [{"name": "a", "props": {"size": size}}]}} for size in (1, 2))
+    bench.run(engine, small)
+    stage = large if call == "update a" else {"do": "destroy"}
+    bench.kill(engine, {**stage, "faults": {call: ["hang"]}})
+    assert bench.run(engine, {**large, "do": "preview"}).get("error") is None
+    record = bench.run(engine, large)
+    assert "error" not in record
+    assert record["state"]["pending"] == []
+    assert [thing["size"] for thing in record["cloud"].values()] == [2]
+    assert set(bench.run(engine, {**large, "do": "preview"})["counts"]) == {"same"}

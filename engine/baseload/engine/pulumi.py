@@ -94,7 +94,7 @@ class PulumiEngine:
     def preview(self, stack: StackRef, program: Program, on_event: OnEvent, *, refresh: bool = False) -> Outcome:
         """See `Engine.preview`."""
         place = self._place(stack)
-        options = {"refresh": refresh or None}
+        options = {"refresh": refresh or self._uncertain(stack, place) or None}
         if place.exists is not False:
             with self._salted(stack, place) as config_file, contextlib.suppress(NoSuchStack):
                 variables = self._variables(stack, place)
@@ -116,7 +116,7 @@ class PulumiEngine:
         variables = self._variables(stack, place)
         self._free(stack, place, on_event)
         before = self._tell_pending(stack, place, on_event)
-        options = {"refresh": refresh or None, "parallel": parallel}
+        options = {"refresh": refresh or self._uncertain(stack, place) or None, "parallel": parallel}
         if place.exists is False:
             self._create(stack, variables)
         try:
@@ -274,6 +274,14 @@ class PulumiEngine:
             text = f"an earlier run was interrupted while creating {name}; it is looked after now"
             on_event(Message(severity="warning", text=text, urn=urn))
         return pending
+
+    def _uncertain(self, stack: StackRef, place: _Place) -> bool:
+        """Whether an update or delete was interrupted: only reading tells what came of it, and by itself the CLI goes
+        on from what the state says.
+        """
+        deployment = self._deployment(stack, place) if place.backend else None
+        operations = (deployment or {}).get("pending_operations") or ()
+        return any(item.get("type") in ("updating", "deleting") for item in operations)
 
     def _settle(
         self, stack: StackRef, place: _Place, program: Program, on_event: OnEvent, before: Mapping[str, str]
