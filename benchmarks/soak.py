@@ -22,6 +22,7 @@ import httpx
 from benchmarks.measure import environment
 
 MODELS = 4
+FINISHED = "finished first"
 SPEC = """\
 name: model-{number}
 container: {{image: "registry.example/echo:{tag}"}}
@@ -64,9 +65,9 @@ def main(kills: int = 100, engine: str = "embedded", seed: int | None = None) ->
         try:
             started = time.monotonic()
             quietly(*command("up"))
-            usual_s = time.monotonic() - started
+            limit_s = dict.fromkeys(["up", "update", "down"], time.monotonic() - started)
             for turn in range(kills):
-                verb = chance.choice(["up", "update", "down"])
+                verb = chance.choice(list(limit_s))
                 if verb == "up":
                     quietly(*command("down"))
                 write_specs(root, tag=f"v{turn + 2}", workers=2 + turn % 3)
@@ -74,9 +75,11 @@ def main(kills: int = 100, engine: str = "embedded", seed: int | None = None) ->
                     command("down" if verb == "down" else "up"),
                     root,
                     env,
-                    after_s=chance.uniform(0, usual_s),
+                    after_s=chance.uniform(0.2, 1) * limit_s[verb],
                     group=chance.random() < 0.5,
                 )
+                if outcome == FINISHED:
+                    limit_s[verb] *= 0.9  # most kills should come before the end
                 counts[f"{verb}: {outcome}"] += 1
                 quietly(*command("up"))
                 check(addresses["runpod"]["base_url"], tag=f"v{turn + 2}", seed=seed)
@@ -106,7 +109,7 @@ def killed(command: list[str], root: Path, env: dict[str, str], *, after_s: floa
             process.kill()
         process.wait()
         return "killed with its provider" if group else "killed alone"
-    return "finished first"
+    return FINISHED
 
 
 def check(base_url: str, *, tag: str, seed: int) -> None:
