@@ -1,0 +1,50 @@
+"""From a model spec to the demand that any target can be priced for.
+
+Takes what the spec says and no more: estimates of unknown figures are made elsewhere and put into the spec first.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from baseload.planner.rates import quadrature
+from baseload.planner.spec.model import ModelSpec
+from baseload.planner.targets.bill import Demand, Part
+from baseload.planner.traffic.profile import profile_of
+
+_DAY_S = 86_400
+_RATE = Decimal("0.000001")
+
+
+def demand_of(
+    spec: ModelSpec, *, factor: Decimal = Decimal(1), request_bytes: int = 0, response_bytes: int = 0
+) -> Demand | None:
+    """The spec's traffic times `factor`, its rates over the week as a few parts; None without traffic, or with batches.
+
+    A batch is work with a deadline, not a rate: see `baseload.planner.traffic.batch`.
+    """
+    traffic, performance = spec.traffic, spec.performance
+    profile = profile_of(traffic) if traffic is not None else None
+    if traffic is None or profile is None or traffic.batch is not None:
+        return None
+    active = float(traffic.active_share or 1)
+    total = profile.seconds
+    rates = [(seconds * active / total, rate * float(factor) / active) for seconds, rate in profile.stretches]
+    if active < 1:
+        rates.append((1 - active, 0.0))
+    parts = tuple(
+        Part(share=Decimal(share), requests_per_day=(Decimal(rate) * _DAY_S).quantize(_RATE))
+        for share, rate in quadrature(rates)
+    )
+    return Demand(
+        requests_per_day=(Decimal(profile.mean_per_s) * factor * _DAY_S).quantize(_RATE),
+        service_s=performance.service_time_s,
+        service_cv=performance.service_time_cv,
+        cold_start_s=performance.cold_start_s,
+        concurrency=performance.concurrency,
+        request_bytes=request_bytes,
+        response_bytes=response_bytes,
+        prompt_tokens=traffic.tokens.prompt if traffic.tokens else None,
+        output_tokens=traffic.tokens.output if traffic.tokens else None,
+        parts=parts,
+    )
