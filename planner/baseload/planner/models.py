@@ -1,12 +1,12 @@
 """What a language model looks like inside: what is read, computed and kept per token. Facts, no speeds.
 
-Well-known models stand in `models.csv`, read when the first model is looked up. Dense rows carry the whole layer shape,
-so that their parameter count can be computed again (the tests do); `confidence` says whether a shape was read in its
-source or is remembered (`estimated`). `kv_layers` are the layers whose cache grows with the context, `latent` the
-cached values per layer of models with latent attention. Source of the rest: see the column; 2026-11-22.
+Well-known models stand in `models.csv`, read when the first model is looked up. Rows with `hidden`, `ffn` and `vocab`
+carry the whole layer shape, so that their parameter count can be computed again (the tests do); `confidence` says
+whether a shape was read in its source or is remembered (`estimated`). `kv_layers` are the layers whose cache grows with
+the context, `latent` the cached values per layer of models with latent attention. Collected on 2026-11-22.
 
-A model that is not there is taken as dense and shaped like the known dense ones of its size: `KnownModel.known` is
-False, and nothing that must be certain may rest on it.
+A model that is not there is taken as dense and shaped like the known dense ones of its size: `Shape.known` is False,
+and nothing that must be certain may rest on it.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Shape:
         return (1 - (1 - self.active_share) ** tokens) * (self.parameters - self.embedding_parameters)
 
 
+@functools.lru_cache(maxsize=1024)
 def shape_of(model: Model) -> Shape:
     """The shape by the model's id and size; the weights are as many as the spec says."""
     parameters = float(model.parameters)

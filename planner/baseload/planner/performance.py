@@ -6,7 +6,7 @@ time on g cards: P active parameters, R those read in a step, b bytes of each, t
     step(c)     max(R·b + c·context·KV over 0.85 bandwidth·g, 2·P·c over e·throughput·g)
                 + 1.2 ms + 20 µs·c (+ 24 µs·layers where g > 1)         e: 0.65, with fp8 arithmetic 0.45
     prefill     (2·P·t_in + attention) over e·throughput·g + 5 ms
-    service(c)  prefill + t_out·step(c) + (c - 1)·max(prefill - step(c)/2, 0)
+    service(c)  prefill + t_out·step(c) + max((c - 1)·prefill - min(c - 1, t_out)·step(c)/2, 0)
     cold start  2 s + image/0.5 GB/s + weights/rate + 8 s + 0.25 s per GB
 
 The constants were fitted to seven published end-to-end measurements (Llama 3.1 8B on an A100, johnmusgrave.com;
@@ -25,7 +25,7 @@ from baseload.planner.cards import RUNPOD, SOURCE, Card
 from baseload.planner.errors import UsageError
 from baseload.planner.gpus import POOLS
 from baseload.planner.memory import OVERHEAD_GIB, USABLE_SHARE
-from baseload.planner.models import shape_of
+from baseload.planner.models import Shape, shape_of
 from baseload.planner.pool import Assumption
 from baseload.planner.spec.model import FlashBoot, Model, ModelSpec, Performance, Precision, Tokens
 
@@ -128,18 +128,20 @@ def serve(model: Model, card: Card, gpu_count: int, tokens: Tokens, concurrency:
             f"{weights_gb(model):.1f} GB of weights, not {concurrency}",
             hint="a smaller `precision`, a lower `concurrency`, or more memory",
         )
-    prefill_s = _prefill_s(model, card, gpu_count, float(tokens.prompt))
+    shape, output = shape_of(model), float(tokens.output)
+    prefill = prefill_s(shape, model.precision, card, gpu_count, float(tokens.prompt))
     context = float(tokens.prompt + tokens.output / 2)
-    step_s = _step_s(model, card, gpu_count, concurrency, context)
-    output = float(tokens.output)
-    # While one request is served each of the others is followed by a new one, whose prefill is shared with a step.
-    service_s = prefill_s + output * step_s + (concurrency - 1) * max(prefill_s - step_s / 2, 0.0)
+    step = step_s(shape, model.precision, card, gpu_count, concurrency, context)
+    # While one request is served each of the others is followed by a new one. Its prefill shares a step: half of that
+    # step is saved, as far as there are steps.
+    others = concurrency - 1
+    service = prefill + output * step + max(others * prefill - min(others, output) * step / 2, 0.0)
     return Serving(
         concurrency=concurrency,
-        prefill_s=prefill_s,
-        step_s=step_s,
-        service_s=service_s,
-        tokens_per_s=concurrency * output / service_s,
+        prefill_s=prefill,
+        step_s=step,
+        service_s=service,
+        tokens_per_s=concurrency * output / service,
     )
 
 
@@ -174,27 +176,29 @@ def cold_start(model: Model, image_gb: float = IMAGE_GB) -> ColdStart:
     )
 
 
-def _tflops(model: Model, card: Card) -> float:
-    """What the card computes with such weights, of its peak; weights of 4 bits are computed in fp16."""
-    if model.precision is Precision.FP8 and card.fp8_tflops is not None:
-        return card.fp8_tflops * TENSOR_USED_FP8
-    return card.fp16_tflops * TENSOR_USED
-
-
-def _step_s(model: Model, card: Card, gpu_count: int, concurrency: int, context: float) -> float:
-    shape = shape_of(model)
-    read = shape.read_parameters(concurrency) * BYTES_READ[model.precision]
-    read += concurrency * context * shape.kv_bytes_per_token
+def step_s(
+    shape: Shape, precision: Precision, card: Card, gpu_count: int, concurrency: int, context_tokens: float
+) -> float:
+    """Seconds to the next token of each of `concurrency` requests that have `context_tokens` behind them."""
+    read = shape.read_parameters(concurrency) * BYTES_READ[precision]
+    read += concurrency * context_tokens * shape.kv_bytes_per_token
     read_s = read / (BANDWIDTH_USED * card.bandwidth_gb_per_s * _GB * gpu_count)
-    compute_s = 2 * shape.active_parameters * concurrency / (_tflops(model, card) * 1e12 * gpu_count)
+    compute_s = 2 * shape.active_parameters * concurrency / _flops(precision, card, gpu_count)
     joined_s = STEP_PER_LAYER_S * shape.layers if gpu_count > 1 else 0.0
     return max(read_s, compute_s) + STEP_S + STEP_PER_REQUEST_S * concurrency + joined_s
 
 
-def _prefill_s(model: Model, card: Card, gpu_count: int, tokens: float) -> float:
-    shape = shape_of(model)
+def prefill_s(shape: Shape, precision: Precision, card: Card, gpu_count: int, tokens: float) -> float:
+    """Seconds to take in a prompt."""
     attention = 2 * shape.layers * shape.attention_width * tokens**2  # causal: half of the 4·width·tokens² of a layer
-    return (2 * shape.active_parameters * tokens + attention) / (_tflops(model, card) * 1e12 * gpu_count) + PREFILL_S
+    return (2 * shape.active_parameters * tokens + attention) / _flops(precision, card, gpu_count) + PREFILL_S
+
+
+def _flops(precision: Precision, card: Card, gpu_count: int) -> float:
+    """Per second, what is reached of the peak; weights of 4 bits are computed in fp16."""
+    if precision is Precision.FP8 and card.fp8_tflops is not None:
+        return card.fp8_tflops * 1e12 * TENSOR_USED_FP8 * gpu_count
+    return card.fp16_tflops * 1e12 * TENSOR_USED * gpu_count
 
 
 # -------------------------------------------------------------------------------------------------- for a RunPod spec
