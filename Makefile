@@ -26,7 +26,7 @@ bench: $(READY)  ## the figures of benchmarks/README.md
 
 lock: $(READY)  ## renew requirements/ from pyproject.toml and requirements/dev.in (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		pyproject.toml requirements/dev.in -o requirements/dev.txt
+		--all-extras pyproject.toml requirements/dev.in -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		-c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 
