@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from baseload.cli.drift import condition, differences
 from baseload.cli.progress import Lines
 from baseload.cli.terminal import NARROW, WIDE, Page
-from baseload.cli.views import doctor, down, explain, invoke, plan, status, up, validate
+from baseload.cli.views import doctor, down, explain, invoke, markdown, plan, status, up, validate
 from baseload.cli.views.text import columns, seconds, usd
 from baseload.engine.interface import (
     Event,
@@ -27,6 +30,8 @@ from baseload.engine.interface import (
 )
 from baseload.engine.interface import Status as EngineStatus
 from baseload.planner.cost import Ends, Line, Split, Spread
+from baseload.planner.diagnostics import Diagnostic, Severity
+from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Quantity, Sensitivity
 from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
 from baseload.planner.pool import Assumption
@@ -175,6 +180,68 @@ def test_an_explained_plan(width: int, golden: Golden) -> None:
     assert max(map(len, text.splitlines())) <= width
     assert re.sub(r"\033\[\d+m", "", explain.human(value, Page(width=width, color=True))) == text
     golden(f"plan-explain-{width}", text)
+
+
+def compared(*models: ModelPlan) -> Plan:
+    """A plan with a base: one model kept, others new, one gone."""
+    kept = MonthChange(
+        name="mistral-7b",
+        before_usd=Decimal("220.00"),
+        after_usd=Decimal("269.03"),
+        causes=Causes(traffic=Decimal("60.00"), price=Decimal("-10.97")),
+    )
+    new = [
+        MonthChange(name=m.name, status="new", before_usd=Decimal(0), after_usd=m.monthly_usd.expected, causes=None)
+        for m in models[1:]
+    ]
+    gone = MonthChange(name="gone", status="gone", before_usd=Decimal(12), after_usd=Decimal(0), causes=None)
+    rise = LimitCheck(limit="increase_percent", value=Decimal("20.0"), actual=Decimal("22.3"), verdict=Verdict.BREACHED)
+    return replace(
+        plan_with(CHANGES, replace(models[0], limits=(*models[0].limits, rise)), *models[1:]),
+        difference=Difference(
+            source="deployed",
+            digest="sha256:1",
+            generated_at=datetime(2026, 10, 1, tzinfo=UTC),
+            models=(kept, *new, gone),
+        ),
+        limits=(LimitCheck(limit="monthly_usd", value=Decimal(500), actual=None, verdict=Verdict.UNKNOWN),),
+        diagnostics=(Diagnostic(code="a/b", summary="```\n<b>loud</b> | text", severity=Severity.WARNING),),
+    )
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_plan_with_a_base(width: int, golden: Golden) -> None:
+    text = plan.human(compared(model_plan(), model_plan("unmeasured", known=False)), Page(width=width))
+    assert max(map(len, text.splitlines())) <= width
+    golden(f"plan-base-{width}", text)
+
+
+def test_a_plan_with_a_base_before_the_question(golden: Golden) -> None:
+    golden("plan-base-brief", plan.brief(compared(model_plan()), Page()))
+
+
+def test_a_plan_as_markdown(golden: Golden) -> None:
+    value = markdown.Report(project="--> shop", plan=compared(model_plan(), model_plan("unmeasured", known=False)))
+    golden("plan-markdown", markdown.markdown(value))
+
+
+def test_a_plan_without_anything_to_compare_with_as_markdown(golden: Golden) -> None:
+    value = markdown.Report(project="shop", plan=plan_with(None, model_plan()))
+    golden("plan-markdown-first", markdown.markdown(value))
+
+
+@given(st.integers(1, 60), st.integers(900, 20_000))
+def test_markdown_fits_and_keeps_what_matters_most(count: int, most: int) -> None:
+    value = markdown.Report(project="shop", plan=plan_with(CHANGES, *(model_plan(f"model-{n}") for n in range(count))))
+    text = markdown.markdown(value, most=most)
+    assert len(text) <= most
+    assert text.startswith("<!-- baseload-plan project=shop stack=dev ")
+    assert "a month** expected" in text
+    shown = len(re.findall(r"(?m)^\| `model-", text))
+    assert shown == count or f"… and {count - shown} more model" in text
+    assert text.count("<details>") == text.count("</details>")
+    if "<details>" in text:
+        assert shown == count  # details never take the place of a model
 
 
 def test_a_plan_before_the_question(golden: Golden) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from baseload.cli.project import Project
+from baseload.cli.base import base_of
+from baseload.cli.project import Project, stack_limits
 from baseload.cli.views.resources import ENDPOINT, is_shown
 from baseload.engine.interface import FieldChange as EngineFieldChange
 from baseload.engine.interface import Op, Outcome, StepStarted
@@ -38,20 +39,30 @@ class Sources:
     stack: str
     specs: Sequence[ModelSpec]
     warnings: Sequence[Diagnostic]
+    base: str | None = None
+    """What to compare with, as `--base` names it; None is the deployed plan."""
 
 
 def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]) -> Plan:
     """The plan; `outcome` is a preview's, None where there is no state to compare with. `stored` as `secrets_of`."""
     uses, now = secrets_of(sources, stored), datetime.now(UTC)
     specs, remarks = _with_logs(sources.specs, now)
+    book = with_negotiated(bundled(), sources.project.root)
+
+    def at_these_prices(others: Sequence[ModelSpec]) -> Plan:
+        return make_plan(_with_logs(others, now)[0], book, stack=sources.stack, generated_at=now)
+
+    base, said = base_of(sources.project, sources.stack, sources.base, at_these_prices)
     return make_plan(
         specs,
-        with_negotiated(bundled(), sources.project.root),
+        book,
         stack=sources.stack,
         generated_at=now,
+        base=base,
+        limits=stack_limits(sources.project, sources.stack),
         changes=None if outcome is None else changes_of(outcome.steps),
         secret_digests={use.path: use.digest or "missing" for use in uses},
-        diagnostics=[*sources.warnings, *remarks, *_missing(uses)],
+        diagnostics=[*sources.warnings, *remarks, *said, *_missing(uses)],
     )
 
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from baseload.cli.options import Options
 from baseload.planner.diagnostics import Diagnostic, Location
-from baseload.planner.errors import UsageError
-from baseload.planner.spec.model import ModelSpec
+from baseload.planner.errors import BaseloadError, UsageError
+from baseload.planner.spec.model import Limits, ModelSpec
 
 FILE = "Pulumi.yaml"
+
+STACK_LIMITS = {"monthly_usd", "increase_percent"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +114,44 @@ def _exists(url: str, project: str, stack: str) -> bool:
     return FileBackend(url).exists(project, stack)
 
 
+def stack_limits(project: Project, name: str) -> Limits:
+    """The setting `<project>:limits` of a stack: ceilings on all its models together.
+
+    Raises `UsageError` where it is no mapping of `monthly_usd` and `increase_percent` to amounts.
+    """
+    file = project.settings / f"Pulumi.{name}.yaml"
+    settings = _mapping(file) if file.is_file() else {}
+    config = settings.get("config")
+    given = config.get(f"{project.name}:limits") if isinstance(config, dict) else None
+    if given is None:
+        return Limits()
+    if not isinstance(given, dict) or not given.keys() <= STACK_LIMITS:
+        raise _bad_limits(project, file, f"wanted some of {', '.join(sorted(STACK_LIMITS))}")
+    amounts = {key: _amount(value) for key, value in given.items()}
+    if wrong := [key for key, value in amounts.items() if value is None]:
+        raise _bad_limits(project, file, f"`{wrong[0]}` is no amount")
+    return Limits(**amounts)
+
+
+def _amount(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and amount >= 0 else None
+
+
+def _bad_limits(project: Project, file: Path, reason: str) -> BaseloadError:
+    return UsageError.of(
+        "stack/limits",
+        f"the setting {project.name}:limits: {reason}",
+        where=Location(file),
+        hint=f"for instance `{project.name}:limits: {{monthly_usd: 500, increase_percent: 20}}` under `config`",
+    )
+
+
 def read_specs(project: Project) -> tuple[tuple[ModelSpec, ...], tuple[Diagnostic, ...]]:
     """All model specs, and the warnings on them.
 
@@ -136,13 +178,8 @@ def _short(file: Path) -> Path:
 
 def _read(root: Path) -> Project:
     file = root / FILE
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
-        raise UsageError.of("project/file", f"not readable as YAML: {_reason(error)}", where=where) from error
-    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+    data = _mapping(file)
+    if not isinstance(data.get("name"), str):
         raise UsageError.of("project/file", "`name` is missing", where=Location(file))
     backend = data.get("backend")
     return Project(
@@ -151,6 +188,17 @@ def _read(root: Path) -> Project:
         settings=root / str(data.get("stackConfigDir") or "."),
         backend_url=os.environ.get("PULUMI_BACKEND_URL") or (backend.get("url") if isinstance(backend, dict) else None),
     )
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    """Empty where the file holds something else."""
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+        raise UsageError.of("project/file", f"not readable as YAML: {_reason(error)}", where=where) from error
+    return data if isinstance(data, dict) else {}
 
 
 def _reason(error: Exception) -> str:

@@ -20,6 +20,7 @@ def down(
 
     Shows them and asks first.
     """
+    from baseload.cli.base import forget
     from baseload.cli.project import choose_stack, locate
     from baseload.cli.stack import open_stack, operating
     from baseload.cli.views import down as view
@@ -37,4 +38,5 @@ def down(
         run.terminal.confirm(f"Delete this from the stack {name}?", command="deploy down")
     with operating(run) as on_event:
         outcome = stack.engine.destroy(stack.ref, on_event, remove=remove_stack)
+    forget(project, name)
     run.terminal.show(view, view.Deleted(stack=name, outcome=outcome, removed=remove_stack))

@@ -12,12 +12,23 @@ from baseload.planner.errors import ExitCode
 
 Refresh = Annotated[bool, typer.Option("--refresh", help="Read first what really is, and compare with that.")]
 
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base", metavar="FILE|git:REF", help="Compare with this plan, or with the specs of a commit; else deployed."
+    ),
+]
+
 
 def plan(
     run: Invocation,
     *,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the plan as JSON.")] = None,
+    base: Base = None,
     explain: Annotated[bool, typer.Option("--explain", help="Tell how each figure of the bill comes about.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment or a job's summary.")
+    ] = False,
     refresh: Refresh = False,
     expect_no_changes: Annotated[
         bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything would change.")
@@ -29,16 +40,18 @@ def plan(
     spec is breached.
     """
     import json
+    import sys
 
     from baseload.cli.planning import Sources, plan_of
     from baseload.cli.project import choose_stack, locate, look_up, read_specs
     from baseload.cli.views import explain as explanation
+    from baseload.cli.views import markdown as report
     from baseload.cli.views import plan as view
 
     project = locate(run.folder)
     stack = choose_stack(project, run.options)
     specs, warnings = read_specs(project)
-    sources = Sources(project=project, stack=stack, specs=specs, warnings=warnings)
+    sources = Sources(project=project, stack=stack, specs=specs, warnings=warnings, base=base)
     known, outcome = look_up(project, stack), None
     if known.exists is not False:
         from baseload.cli.preview import preview
@@ -48,7 +61,10 @@ def plan(
     if out is not None:
         out.write_text(json.dumps(made.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     run.terminal.warn(made.diagnostics)
-    run.terminal.show(explanation if explain else view, made)
+    if markdown and not run.options.json:
+        sys.stdout.write(report.markdown(report.Report(project=project.name, plan=made)) + "\n")
+    else:
+        run.terminal.show(explanation if explain else view, made)
     if out is not None:
         run.terminal.note(f"wrote {out}; `deploy up --plan {out}` applies exactly this")
     if made.breached:

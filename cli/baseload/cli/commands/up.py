@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from baseload.cli.commands.plan import Refresh
 from baseload.cli.options import Invocation
-
-if TYPE_CHECKING:
-    from baseload.planner.plan import Plan
 
 
 def up(
@@ -27,6 +24,7 @@ def up(
     Shows the plan and asks first. Exits with 5 if a limit of a spec is breached, with 7 if a reviewed plan does not
     hold any more.
     """
+    from baseload.cli.base import keep, read_plan
     from baseload.cli.planning import Sources, plan_of, refuse_breach, refuse_moved
     from baseload.cli.preview import preview_of
     from baseload.cli.project import choose_stack, locate, look_up, read_specs
@@ -35,7 +33,7 @@ def up(
     from baseload.cli.views import up as view
     from baseload.components import build
 
-    reviewed = _read(plan) if plan else None
+    reviewed = read_plan(plan) if plan else None
     project = locate(run.folder)
     name = choose_stack(project, run.options)
     specs, warnings = read_specs(project)
@@ -53,19 +51,7 @@ def up(
         run.terminal.confirm(f"Apply this to the stack {name}?", command="deploy up")
     with operating(run) as on_event:
         outcome = stack.engine.up(stack.ref, lambda: build(specs), on_event, refresh=refresh)
+    keep(project, fresh)
     made = stack.engine.resources(stack.ref)
     sandbox = stack.cloud.is_sandbox
     run.terminal.show(view, view.Deployed(plan=fresh, outcome=outcome, resources=made, sandbox=sandbox))
-
-
-def _read(file: Path) -> Plan:
-    import json
-
-    from baseload.planner.diagnostics import Location
-    from baseload.planner.errors import UsageError
-    from baseload.planner.plan import Plan
-
-    try:
-        return Plan.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise UsageError.of("plan/document", f"not a JSON document: {error}", where=Location(file)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from baseload.cli.terminal import Page
@@ -11,8 +10,9 @@ from baseload.cli.views.resources import SIGNS, label
 from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, signed_usd, usd, visible_width, wrapped
 from baseload.engine.interface import SECRET, Op
 from baseload.planner.cost import Deadline, Spread
+from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import Sensitivity
-from baseload.planner.plan import Change, FieldChange, ModelPlan, Plan, Verdict
+from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
 
 SPLIT = (
     ("busy", "serving requests"),
@@ -25,21 +25,25 @@ MOST = 3
 
 LEFT_OUT = "not included: "
 
-LIMITS = {"monthly_usd": "a month", "hourly_worst_case_usd": "an hour at most"}
+LIMITS = {"monthly_usd": "a month", "hourly_worst_case_usd": "an hour at most", "increase_percent": "more a month"}
+GONE = "gone"
 
 
 def human(value: Plan, page: Page) -> str:
     """Costs per model, their total, then the changes."""
     lines = [page.bold(f"Plan of the stack {value.stack}")]
+    changes = {item.name: item for item in value.difference.models} if value.difference else {}
     for model in value.models:
-        lines += ["", *_model(model, page)]
-    if len(value.models) > 1:
-        lines += ["", *_total(value, page)]
+        lines += ["", *_model(model, changes.get(model.name), page)]
+    lines += [
+        f"\n{page.bold(item.name)}  gone: {month_change(item)}" for item in changes.values() if item.status == GONE
+    ]
+    lines += _together(value, page)
     lines += ["", *map(page.dim, wrapped(_prices(value), page.width))]
     if value.changes is None:
         lines += ["", "The stack has no state yet: everything would be created."]
     else:
-        lines += ["", *_changes(value.changes, page)]
+        lines += ["", *changes_text(value.changes, page)]
     return "\n".join(lines)
 
 
@@ -57,7 +61,10 @@ def brief(value: Plan, page: Page) -> str:
     lines = [page.bold(f"Plan of the stack {value.stack}"), "", *columns(rows, indent=2)]
     if len(value.models) > 1:
         lines.append(f"  together {usd(value.total_monthly_usd.expected)} a month expected")
-    return "\n".join([*lines, "", *_changes(value.changes or (), page), ""])
+    if value.difference is not None:
+        against = f"against {base_name(value.difference)}: {month_change(value.difference.total)}"
+        lines += wrapped(against, page.width, indent=2, hanging=2)
+    return "\n".join([*lines, "", *changes_text(value.changes or (), page), ""])
 
 
 def document(value: Plan) -> Mapping[str, Any]:
@@ -65,7 +72,7 @@ def document(value: Plan) -> Mapping[str, Any]:
     return value.to_json()
 
 
-def _model(model: ModelPlan, page: Page) -> list[str]:
+def _model(model: ModelPlan, change: MonthChange | None, page: Page) -> list[str]:
     split = [
         [f"  {text}", "", usd(amount), ""]
         for key, text in SPLIT
@@ -83,7 +90,9 @@ def _model(model: ModelPlan, page: Page) -> list[str]:
     if model.deadline is not None:
         lines += wrapped(_deadline(model.deadline), page.width, indent=2, hanging=2)
     lines += ends(model, page)
-    lines += [_limit(check.limit, check.value, check.actual, check.verdict, page) for check in model.limits]
+    if change is not None:
+        lines += wrapped(f"change: {month_change(change)}", page.width, indent=2, hanging=2)
+    lines += [f"  {limit(check, page)}" for check in model.limits]
     if model.method is not None:
         lines += wrapped(f"method: {model.method}", page.width, indent=2, hanging=2)
     most = model.explanation.sensitivities[:MOST]
@@ -124,6 +133,40 @@ def _deadline(deadline: Deadline) -> str:
     )
 
 
+def _together(plan: Plan, page: Page) -> list[str]:
+    """All models, their limits, and what they are compared with; nothing where there is one and no more to say."""
+    lines = _total(plan, page) if len(plan.models) > 1 else []
+    if plan.difference is not None:
+        compared = f"compared with {base_name(plan.difference)}"
+        if len(plan.difference.models) > 1:
+            compared += f", all together: {month_change(plan.difference.total)}"
+        lines += wrapped(compared, page.width, indent=2, hanging=2)
+    lines += [f"  {limit(check, page)} (whole stack)" for check in plan.limits]
+    return ["", *lines] if lines else []
+
+
+def base_name(difference: Difference) -> str:
+    """What is compared with, in words."""
+    if difference.source == "deployed":
+        return f"the plan deployed on {difference.generated_at.date().isoformat()}"
+    return difference.source
+
+
+def month_change(item: MonthChange) -> str:
+    """`+$1.20 (+3.4 %): traffic +$1.00, price +$0.20`."""
+    if item.change_usd is None:
+        return f"{UNKNOWN}, from {usd(item.before_usd)} to {usd(item.after_usd)}"
+    percent = "" if not item.percent else f" ({'+' if item.percent > 0 else '−'}{abs(item.percent)} %)"
+    parts = _causes(item.causes) if item.causes and item.status == "kept" else ""
+    return f"{'new, ' if item.status == 'new' else ''}{signed_usd(item.change_usd)}{percent}{parts}"
+
+
+def _causes(causes: Causes) -> str:
+    amounts = {"spec": causes.spec, "traffic": causes.traffic, "price": causes.price, "method": causes.method}
+    stated = [f"{name} {signed_usd(amount)}" for name, amount in amounts.items() if amount]
+    return f": {', '.join(stated)}" if stated else ""
+
+
 def _total(plan: Plan, page: Page) -> list[str]:
     rows = [["", "low", "expected", "high"], _spread("total a month", plan.total_monthly_usd, page)]
     lines = columns(rows, align="<>>>", indent=2)
@@ -132,10 +175,17 @@ def _total(plan: Plan, page: Page) -> list[str]:
     return lines
 
 
-def _limit(name: str, value: Decimal, actual: Decimal | None, verdict: Verdict, page: Page) -> str:
-    paint = {Verdict.OK: page.good, Verdict.BREACHED: page.bad, Verdict.UNKNOWN: page.warning}[verdict]
-    figure = "" if actual is None else f", {usd(actual)}"
-    return f"  limit {usd(value)} {LIMITS.get(name, name)}: {paint(str(verdict))}{figure}"
+def limit(check: LimitCheck, page: Page) -> str:
+    """`limit $300.00 a month: ok, $269.03`."""
+    paint = {Verdict.OK: page.good, Verdict.BREACHED: page.bad, Verdict.UNKNOWN: page.warning}[check.verdict]
+    percent = check.limit == "increase_percent"
+    value, figure = (
+        None if amount is None else f"{amount.normalize():f} %" if percent else usd(amount)
+        for amount in (check.value, check.actual)
+    )
+    if percent and figure is None:
+        figure = "from nothing" if check.verdict is Verdict.BREACHED else "there is nothing to compare with"
+    return f"limit {value} {LIMITS[check.limit]}: {paint(str(check.verdict))}{f', {figure}' if figure else ''}"
 
 
 def _prices(plan: Plan) -> str:
@@ -146,7 +196,8 @@ def _prices(plan: Plan) -> str:
     )
 
 
-def _changes(changes: tuple[Change, ...], page: Page) -> list[str]:
+def changes_text(changes: tuple[Change, ...], page: Page) -> list[str]:
+    """What would change, resource by resource."""
     if not changes:
         return [page.good("No changes: what is deployed is what the specs say.")]
     lines = [page.bold("Changes")]
