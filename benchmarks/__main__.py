@@ -1,13 +1,13 @@
-"""`python -m benchmarks [start|engines|soak]`: the figures of benchmarks/README.md, measured afresh."""
+"""`python -m benchmarks [start|engines|soak|traffic]`: the figures of benchmarks/README.md, measured afresh."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-from benchmarks import engines, soak, start
+from benchmarks import engines, model, soak, start, traffic
 
-PARTS = ("start", "engines", "soak")
+PARTS = ("start", "engines", "soak", "traffic")
 
 
 def main(parts: list[str]) -> None:
@@ -19,8 +19,12 @@ def main(parts: list[str]) -> None:
         print(f"\n## {part}\n", flush=True)
         if part == "start":
             start.main()
+        elif part == "model":
+            model.main()
         elif part == "engines":
             engines.main()
+        elif part == "traffic":
+            traffic.main()
         else:
             soak.main(engine="embedded")
             if shutil.which("pulumi"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 _NEGLIGIBLE = 1e-14
@@ -61,6 +62,7 @@ class Chain(NamedTuple):
     levels: tuple[Level, ...]
 
 
+@lru_cache(maxsize=4096)
 def chain(
     rate: float,
     service_s: float,
@@ -102,7 +104,7 @@ def chain(
         level += step
     at_most = passages = 0.0
     for n, weight in enumerate(weights, start):
-        share = max(weight / total, 1e-290)
+        share = weight / total
         at_most += share
         births = (base + grows * n) / service_s
         passages += at_most * at_most / (share * births)

@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from baseload.planner.levels import Chain, Level, chain, shares_on
@@ -93,6 +94,12 @@ class Pool:
     schedule: tuple[tuple[float, int], ...] = ()
     """(second of the period, minimum workers from then on), from second 0; empty is `workers_min` all the time."""
     schedule_period_s: float = 86_400.0
+
+    def at(self, arrivals_per_s: float) -> Pool:
+        """The pool at another rate: `dataclasses.replace`, several times faster."""
+        other = object.__new__(Pool)
+        other.__dict__.update(self.__dict__, arrivals_per_s=arrivals_per_s)
+        return other
 
     @property
     def load(self) -> float:
@@ -210,6 +217,13 @@ def _full_share_of_one(pool: Pool) -> float:
     return min(found.starts_per_s * (1 / rate + waited_s + full_s), 1.0)
 
 
+def _full_share(pool: Pool, net: Chain, cold: float, more: float) -> float:
+    """Share of requests that wait for a slot though no worker can start."""
+    if pool.workers_max == 1 and pool.dedicated == 0:
+        return _full_share_of_one(pool) - cold
+    return (1 - cold - more) * net.full
+
+
 def _grow(x: float) -> float:
     """exp(x) − 1, cut before it overflows: number of gaps shorter than the timeout before one that is not."""
     return math.expm1(min(x, 200.0))
@@ -236,8 +250,7 @@ def _sum_over_batch(drop: Sequence[float], followers: float) -> float:
 
 
 # --------------------------------------------------------------------------------------------------- several workers
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Flows:
+class Flows(NamedTuple):
     """What passes through a pool of several workers in the long run: worker time, starts, and who waits for what."""
 
     warm: float
@@ -263,13 +276,18 @@ class Flows:
     """Share of requests that wait because all workers of the maximum are full."""
 
 
-def flows(pool: Pool) -> Flows:
-    """Levels of a pool with a Poisson (or peaked) stream; for less load than slots, and some worker that stops."""
+def flows(pool: Pool, *, waits: bool = True) -> Flows:
+    """Levels of a pool with a Poisson (or peaked) stream; for less load than slots, and some worker that stops.
+
+    Without `waits` the shares of requests that wait for one more worker, or for a full pool, are left at zero.
+    """
     rate, service_s, c = pool.arrivals_per_s, pool.service_s, pool.concurrency
     cold_s, tau = pool.cold_start_s, pool.idle_timeout_s
     waits_s = cold_s + pool.start_delay_s
     before = pool.dedicated + pool.workers_min
-    lasting_s = tau + waits_s + service_s
+    lasting_s = 10.0 ** math.ceil(
+        math.log10(tau + waits_s + service_s)
+    )  # coarse: pools that differ in it share a chain
     room = pool.workers_max - pool.workers_min
     net = chain(rate, service_s, pool.slots, before * c, c, room, lasting_s, pool.peakedness)
     fragments_s, billed_cold_s = _fragmentation_s(pool), cold_s * pool.cold_start_billed
@@ -280,15 +298,16 @@ def flows(pool: Pool) -> Flows:
     if epochs:
         levels = [levels[0]._replace(starts_per_s=0.0), *epochs.thinned]
     fresh = hits = waited_s = taken = previous = 0.0
-    for k, (level, at) in enumerate(zip(levels, net.levels, strict=True)):
+    for k, (level, at) in enumerate(zip(levels, net.levels, strict=True) if waits or c == 1 else ()):
+        requests, wait_s = _queued(pool, at)
         crossed = -math.expm1(-min(cold_s * at.births_per_s * at.blocking, 500.0))
-        new = max(level.starts_per_s - previous * crossed, 0.0) * level.waiting
+        new = max(level.starts_per_s - previous * crossed, 0.0) * requests
         previous = level.starts_per_s
         if k or before:
             fresh += new
-            waited_s += new * level.wait_s
+            waited_s += new * wait_s
             taken += new * at.slots
-        hits += level.starts_per_s * level.waiting
+        hits += level.starts_per_s * requests
     further = math.fsum(level.starts_per_s * level.stay_s for level in levels)
     worth = tuple(level.starts_per_s * (billed_cold_s + level.stay_s) for level in levels)
     if epochs is None:
@@ -317,7 +336,7 @@ def flows(pool: Pool) -> Flows:
         more_waits=more,
         more_wait_s=more_wait_s,
         more_slots=more_slots,
-        full_waits=(1 - cold - more) * net.full if pool.slots > c or before else _full_share_of_one(pool) - cold,
+        full_waits=_full_share(pool, net, cold, more) if waits else 0.0,
     )
 
 
@@ -342,14 +361,10 @@ class _Worker(NamedTuple):
     on: float
     """Share of time that it would be on were there no cold starts."""
     hits_per_s: float
-    waiting: float
-    """Requests that wait per start."""
-    wait_s: float
-    """Their mean wait for a slot of the workers that are up."""
 
 
 def _level(pool: Pool, level: Level, fragments_s: float) -> _Worker:
-    rate, service_s, below, slots = pool.arrivals_per_s, pool.service_s, level.below, level.slots
+    service_s, below, slots = pool.service_s, level.below, level.slots
     cold_s, tau = pool.cold_start_s, pool.idle_timeout_s
     waits_s = cold_s + pool.start_delay_s
     window_s = tau + fragments_s
@@ -359,25 +374,28 @@ def _level(pool: Pool, level: Level, fragments_s: float) -> _Worker:
     late_s = (1 - below) * on_s + below * (level.survived_s(window_s) + (1 - survival) * on_s)
     still = math.exp(-max(slots, 0.5) * waits_s / service_s)
     stay_s = still * on_s + (1 - still) * max(tau, late_s)
-    outlasts = _outlasts(pool, slots)
+    return _Worker(
+        1 / (off / hits / _outlasts(pool, slots) + waits_s + stay_s),
+        stay_s,
+        1 - below * level.survival(fragments_s),
+        1 - off,
+        hits,
+    )
 
-    used, free_s = pool.load / max(slots, 1), service_s / max(slots, 1)
+
+def _queued(pool: Pool, level: Level) -> tuple[float, float]:
+    """Requests that wait per start of the worker above the level, and their mean wait for a slot below it."""
+    rate, service_s, cold_s, slots = pool.arrivals_per_s, pool.service_s, pool.cold_start_s, max(level.slots, 1)
+    used, free_s = pool.load / slots, service_s / slots
     if used < 0.999:
-        clears_s = 1 / (max(slots, 1) / service_s - rate)
+        clears_s = 1 / (slots / service_s - rate)
         queued = level.blocking / max(1 - used * (1 - level.blocking), 1e-9)
         busy_s = min(-math.expm1(-cold_s / clears_s) * clears_s, cold_s)
     else:
         queued, busy_s = 1.0, cold_s
-    return _Worker(
-        starts_per_s=1 / (off / hits / outlasts + waits_s + stay_s),
-        stay_s=stay_s,
-        occupied=1 - below * level.survival(fragments_s),
-        on=1 - off,
-        hits_per_s=hits,
-        waiting=(1 + rate * (busy_s * (1 - queued) + queued * cold_s)) / outlasts,
-        wait_s=wait_ratio(pool.service_cv, max(slots, 1), min(used, 0.95))
-        * min(free_s * (1 + 1 / max(1 - used, 0.05)) / 2, max(cold_s, free_s)),
-    )
+    requests = (1 + rate * (busy_s * (1 - queued) + queued * cold_s)) / _outlasts(pool, level.slots)
+    longest_s = min(free_s * (1 + 1 / max(1 - used, 0.05)) / 2, max(cold_s, free_s))
+    return requests, wait_ratio(pool.service_cv, slots, min(used, 0.95)) * longest_s
 
 
 def _outlasts(pool: Pool, slots: int) -> float:
@@ -468,14 +486,16 @@ def _backlog_s(pool: Pool, started: float, spread_s: float, followers: float) ->
 def _many_workers(pool: Pool) -> PoolEstimate:
     if pool.cold_start_s == 0 and pool.concurrency == 1 and pool.service_cv == 1 and _plain(pool):
         return _warm_levels(pool)
-    found = flows(pool)
+    found = flows(pool, waits=False)
     room = float(pool.workers_max - pool.workers_min)
     cold = min(found.starts_per_s * pool.cold_start_s * pool.cold_start_billed, room)
-    busy = min(found.occupied, pool.load, room - cold)
+    least = pool.load / pool.concurrency - pool.dedicated - pool.workers_min  # all of them full all the time
+    warm = max(found.warm, least)
+    busy = min(found.occupied, pool.load, warm, room - cold)
     cold_levels = "levels" if pool.dedicated + pool.workers_min else "set-up epochs and levels"
     return PoolEstimate(
         busy=busy,
-        idle=min(max(found.warm - busy, 0.0), room - cold - busy),
+        idle=min(max(warm - busy, 0.0), room - cold - busy),
         cold_start=cold,
         always_on=float(pool.workers_min),
         starts_per_s=found.starts_per_s,
@@ -520,7 +540,8 @@ def _poisson_tail(mean: float, at: Sequence[int]) -> list[float]:
     mass = math.exp(first * math.log(mean) - mean - math.lgamma(first + 1)) if mean > 0 else 1.0
     tail, n, result = 1.0, first, []
     for wanted in at:
-        while n < min(wanted, last):
+        until = min(wanted, last)
+        while n < until:
             tail -= mass
             n += 1
             mass *= mean / n
@@ -633,13 +654,17 @@ def doubts(pool: Pool) -> tuple[str, ...]:
 
 def _assumptions(pool: Pool) -> tuple[Assumption, ...]:
     """What an approximation leaves out, and by how much it was off against simulation (docs/cost-model.md)."""
-    within = 2 if not pool.start_delay_s else 6
     if doubts(pool):
-        within = 11 if not pool.start_delay_s else 25
+        return _within(11 if not pool.start_delay_s else 25)
+    return _within(2 if not pool.start_delay_s else 6)
+
+
+@cache
+def _within(percent: int) -> tuple[Assumption, ...]:
     return (
         Assumption(
             name="error_of_the_method",
-            value=f"below {within} % in 19 of 20 cases",
+            value=f"below {percent} % in 19 of 20 cases",
             source="against simulation, docs/cost-model.md",
             errs="single cases up to half too high or a quarter too low",
         ),

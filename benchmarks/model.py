@@ -1,0 +1,246 @@
+"""The figures of the pool model: error and speed of the closed form, error and speed of the simulation.
+
+References are simulations with other seeds. Sizes: `BASELOAD_BENCH_POINTS` pools per seed (1,000 with numba, else 60).
+Comparisons with the prototype (needs numpy, scipy and ../shared beside the checkout) and SimPy are left out, loudly,
+where these are absent; the compiled simulation needs numba.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from baseload.planner.latency import latency
+from baseload.planner.pool import Pool, doubts, estimate
+from baseload.planner.rates import quadrature
+from baseload.planner.simulator import Simulated, simulate
+
+SEEDS = (20261, 20262, 20263)
+FAST = importlib.util.find_spec("numba") is not None
+POINTS = int(os.environ.get("BASELOAD_BENCH_POINTS", "1000" if FAST else "60"))
+PROTOTYPES = Path(__file__).resolve().parents[2] / "shared" / "prototypes"
+
+
+def main() -> None:
+    """Print each figure beside its goal."""
+    for seed in SEEDS:
+        closed_form(seed)
+    by_simulation()
+    closed_form_speed()
+    simulation_speed()
+
+
+# ---------------------------------------------------------------------------------------------------------- accuracy
+def pools(seed: int, n: int) -> list[Pool]:
+    """Random pools over the ranges of docs/cost-model.md, "How far off": half of them scale to zero."""
+    draw, found = random.Random(seed), list[Pool]()
+    while len(found) < n:
+        rate, service_s = 10 ** draw.uniform(-2.7, 0.9), 10 ** draw.uniform(-0.3, 1.4)
+        c, most = draw.choice((1, 1, 2, 4, 8, 16, 32)), draw.choice((1, 2, 3, 5, 10, 1000))
+        cold_s, idle_s = 10 ** draw.uniform(0.3, 2.08), 10 ** draw.uniform(0.7, 2.78)
+        load, lowest, base = rate * service_s, 0, 0
+        if len(found) % 2:
+            kept = draw.randint(1, max(1, int(load / c) + 1))
+            lowest, base = (kept, 0) if draw.random() < 0.5 else (0, kept)
+            most = most if most > lowest else lowest + 3
+        if load > 60 or load > 0.8 * (most + base) * c or (most > 100 and rate * cold_s > 60):
+            continue
+        found.append(
+            Pool(
+                arrivals_per_s=rate,
+                service_s=service_s,
+                service_cv=draw.choice((1.0, 0.0, 0.5, 1.5)),
+                concurrency=c,
+                cold_start_s=cold_s,
+                cold_start_billed=draw.choice((1.0, 1.0, 0.0)),
+                idle_timeout_s=idle_s,
+                workers_min=lowest,
+                workers_max=most,
+                dedicated=base,
+            )
+        )
+    return found
+
+
+def closed_form(seed: int) -> None:
+    """Bill and 95th percentile of latency against simulation, where the closed form is not in doubt and where it is."""
+    bills: dict[bool, list[float]] = {False: [], True: []}
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for number, pool in enumerate(pools(seed, POINTS)):
+        requests = int(min(1_000_000, max(200_000, pool.arrivals_per_s * 6e6))) // (1 if FAST else 4)
+        seen = simulate(pool, requests=requests, seed=f"{seed}/{number}", fast=FAST)
+        doubtful = bool(doubts(pool))
+        bills[doubtful].append(_error(estimate(pool).billed + pool.dedicated, seen.billed + pool.dedicated))
+        times[doubtful].append(_error(latency(pool).p95_s or math.inf, seen.latency_s.p95 or math.inf))
+    for doubtful, where in ((False, "outside the gate"), (True, "inside it")):
+        errors = bills[doubtful]
+        far = sum(error > 0.05 for error in errors) / len(errors)
+        print(
+            f"closed form, seed {seed}, {where}, {len(errors)} pools: bill {_spread(errors)}, above 5 %: {far:.1%}; "
+            f"p95 latency {_spread(times[doubtful])}"
+            + ("" if doubtful else " (goals: median 0.1, p95 2 %, 1 % above 5 %; p95 latency 4 %)"),
+            flush=True,
+        )
+
+
+def by_simulation() -> None:
+    """Bills simulated to ±1.5 % against an independent million requests, in pools where the closed form is in doubt."""
+    doubtful = [pool for pool in pools(7, 1000) if doubts(pool)][: 100 if FAST else 20]
+    errors = []
+    for number, pool in enumerate(doubtful):
+        reached = simulate(pool, requests=2_000_000, seed=f"a/{number}", tolerance=0.015, fast=FAST)
+        truth = simulate(pool, requests=1_000_000, seed=f"b/{number}", fast=FAST)
+        errors.append(_error(reached.billed + pool.dedicated, truth.billed + pool.dedicated))
+    print(f"simulated to ±1.5 %, {len(errors)} pools: bill {_spread(errors)} (goals: p95 1.5 %, max 3 %)", flush=True)
+
+
+def _error(found: float, truth: float) -> float:
+    return abs(found / truth - 1)
+
+
+def _spread(errors: Sequence[float]) -> str:
+    ranked = sorted(errors)
+    middle, late = ranked[len(ranked) // 2], ranked[min(int(0.95 * len(ranked)), len(ranked) - 1)]
+    return f"median {middle:.2%}, p95 {late:.2%}, max {ranked[-1]:.1%}"
+
+
+# ------------------------------------------------------------------------------------------------------------- speed
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def closed_form_speed() -> None:
+    """Bills of an hourly month per second, beside the prototype's, in turns."""
+    draw = random.Random(0)
+    hours = [0.2 * (1 + 0.6 * math.sin(2 * math.pi * (hour % 24 - 9) / 24)) for hour in range(730)]
+    made = [
+        Pool(
+            arrivals_per_s=0.2,
+            service_s=2.0,
+            concurrency=draw.choice((1, 4, 8, 16)),
+            cold_start_s=draw.choice((5.0, 15.0, 40.0, 90.0)),
+            idle_timeout_s=draw.choice((5.0, 30.0, 60.0, 300.0)),
+            workers_max=draw.choice((3, 10, 50)),
+            dedicated=draw.choice((0, 1, 2)),
+        )
+        for _ in range(400)
+    ]
+    nodes = quadrature([(1 / 730, rate) for rate in hours])
+
+    def ours() -> list[float]:
+        return [sum(s * estimate(pool.at(r)).billed for s, r in nodes) for pool in made]
+
+    prototype = _prototype()
+    if prototype is None:
+        print(
+            f"closed form: {len(made) / min(_seconds(ours) for _ in range(5)):,.0f} bills of an hourly month a second"
+        )
+        print("  left out: the prototype (needs ../shared, numpy and scipy)")
+        return
+    rates, shares, _ = prototype.compress_profile(prototype.np.array(hours), 3600.0, 0, 24)
+
+    def theirs() -> list[float]:
+        return [
+            prototype.evaluate(
+                rates,
+                shares,
+                pool.service_s,
+                {
+                    "c": pool.concurrency,
+                    "C": pool.cold_start_s,
+                    "tau": pool.idle_timeout_s,
+                    "M": pool.workers_max,
+                    "B": pool.dedicated,
+                },
+                latency=False,
+            )["on"]
+            for pool in made
+        ]
+
+    apart = max(
+        _error(a + pool.dedicated, b + pool.dedicated) for a, b, pool in zip(ours(), theirs(), made, strict=True)
+    )
+    turns = [(_seconds(ours), _seconds(theirs)) for _ in range(5)]
+    ratio = statistics.median(b / a for a, b in turns)
+    print(
+        f"closed form: {len(made) / min(a for a, _ in turns):,.0f} bills of an hourly month a second, the prototype "
+        f"{len(made) / min(b for _, b in turns):,.0f}, ratio {ratio:.2f} (goal 1.5); bills at most {apart:.1%} apart",
+        flush=True,
+    )
+
+
+def _prototype() -> ModuleType | None:
+    file = PROTOTYPES / "costmodel_prototype.py"
+    if not file.is_file() or any(importlib.util.find_spec(name) is None for name in ("numpy", "scipy")):
+        return None
+    spec = importlib.util.spec_from_file_location("costmodel_prototype", file)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.dont_write_bytecode = True  # the folder is read only
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SPEED = (
+    (0.05, 5, 16, 60, 10, 1),
+    (0.5, 2, 1, 10, 60, 1000),
+    (2, 2, 4, 10, 60, 1000),
+    (5, 4, 8, 10, 60, 100),
+    (0.2, 2, 4, 15, 60, 5),
+)
+"""λ, S, c, C, τ, M."""
+
+
+def simulation_speed() -> None:
+    """Requests a second, with drawing and statistics, beside SimPy on the same rules, in turns."""
+    from benchmarks import simpy_pool
+
+    plain, fast, rates = list[float](), list[float](), list[str]()
+    for rate, service_s, c, cold_s, idle_s, most in SPEED:
+        pool = Pool(
+            arrivals_per_s=rate,
+            service_s=service_s,
+            concurrency=c,
+            cold_start_s=cold_s,
+            idle_timeout_s=idle_s,
+            workers_max=most,
+        )
+        if FAST:
+            simulate(pool, requests=100, fast=True)
+        for _ in range(3):
+            mine = _per_s(lambda pool=pool: simulate(pool, requests=100_000))  # type: ignore[misc]
+            rates.append(f"{mine / 1e6:.2f}")
+            compiled = _per_s(lambda pool=pool: simulate(pool, requests=2_000_000, fast=True)) if FAST else 0.0  # type: ignore[misc]
+            if simpy_pool.available():
+                theirs = 30_000 / _seconds(lambda pool=pool: simpy_pool.simulate(pool, 30_000))  # type: ignore[misc]
+                plain.append(mine / theirs)
+                fast.append(compiled / theirs)
+    print(f"simulation, plain: {statistics.median(map(float, rates)):.2f} million requests a second")
+    if not plain:
+        print("  left out: SimPy is not installed")
+        return
+    print(f"  {statistics.median(plain):.1f} × SimPy, at least {min(plain):.1f} × (goal 5)")
+    if FAST:
+        print(f"  compiled {statistics.median(fast):.0f} × SimPy, at least {min(fast):.0f} × (goal 50)")
+    else:
+        print("  left out: the compiled form (needs numba)")
+
+
+def _per_s(work: Callable[[], Simulated]) -> float:
+    started = time.process_time()
+    return work().arrived / (time.process_time() - started)
+
+
+if __name__ == "__main__":
+    main()
