@@ -1,13 +1,13 @@
-"""`python -m benchmarks [start|engines|soak|traffic]`: the figures of benchmarks/README.md, measured afresh."""
+"""`python -m benchmarks [start|model|engines|soak]`: the figures of benchmarks/README.md, measured afresh."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-from benchmarks import engines, model, soak, start, traffic
+from benchmarks import engines, model, soak, start
 
-PARTS = ("start", "engines", "soak", "traffic")
+PARTS = ("start", "model", "engines", "soak")
 
 
 def main(parts: list[str]) -> None:
@@ -23,8 +23,6 @@ def main(parts: list[str]) -> None:
             model.main()
         elif part == "engines":
             engines.main()
-        elif part == "traffic":
-            traffic.main()
         else:
             soak.main(engine="embedded")
             if shutil.which("pulumi"):
