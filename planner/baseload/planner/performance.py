@@ -201,6 +201,41 @@ def _flops(precision: Precision, card: Card, gpu_count: int) -> float:
     return card.fp16_tflops * 1e12 * TENSOR_USED * gpu_count
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServiceTime:
+    """Seconds of a mean request, to three digits."""
+
+    expected_s: Decimal
+    low_s: Decimal
+    high_s: Decimal
+    concurrency: int
+    """At which it holds: what was asked for, or what the memory holds."""
+    widest: Band
+    """Of the cards' bands."""
+
+
+def service_time(
+    model: Model, cards: Sequence[Card], gpu_count: int, tokens: Tokens, concurrency: int
+) -> ServiceTime | None:
+    """The time on any of `cards`, each as likely; low and high reach from the fastest to the slowest with its band.
+
+    None where the smallest of them does not hold the model and one request.
+    """
+    held = min(room(model, card.memory_gib, gpu_count, tokens) for card in cards)
+    if held < 1:
+        return None
+    most = min(concurrency, held)
+    times = [serve(model, card, gpu_count, tokens, most).service_s for card in cards]
+    bands = [band(model, card, gpu_count) for card in cards]
+    return ServiceTime(
+        expected_s=_seconds(sum(times) / len(times)),
+        low_s=_seconds(min(time * error.low for time, error in zip(times, bands, strict=True))),
+        high_s=_seconds(max(time * error.high for time, error in zip(times, bands, strict=True))),
+        concurrency=most,
+        widest=max(bands, key=lambda error: error.high),
+    )
+
+
 # -------------------------------------------------------------------------------------------------- for a RunPod spec
 @dataclass(frozen=True, kw_only=True)
 class Estimated:
@@ -236,34 +271,27 @@ def _with_service_time(found: Estimated, spec: ModelSpec, model: Model, tokens: 
     pool, count = POOLS[spec.target.gpu], spec.target.gpu_count
     # Memory is that of the smallest card: a worker may land on it.
     cards = list(dict.fromkeys(replace(RUNPOD[name], memory_gib=pool.memory_gib) for name in pool.types))
-    held = room(model, pool.memory_gib, count, tokens)
-    if held < 1:
+    time = service_time(model, cards, count, tokens, spec.performance.concurrency)
+    if time is None:
         return found
-    concurrency = min(spec.performance.concurrency, held)
-    served = [serve(model, card, count, tokens, concurrency) for card in cards]
-    bands = [band(model, card, count) for card in cards]
-    expected_s = sum(at.service_s for at in served) / len(served)
-    low_s = min(at.service_s * error.low for at, error in zip(served, bands, strict=True))
-    high_s = max(at.service_s * error.high for at, error in zip(served, bands, strict=True))
-    widest = max(bands, key=lambda error: error.high)
 
-    def with_time(performance: Performance, seconds: float) -> Performance:
-        return replace(performance, service_time_s=_seconds(seconds), concurrency=concurrency)
+    def with_time(performance: Performance, seconds: Decimal) -> Performance:
+        return replace(performance, service_time_s=seconds, concurrency=time.concurrency)
 
     return Estimated(
-        expected=with_time(found.expected, expected_s),
-        fast=with_time(found.fast, low_s),
-        slow=with_time(found.slow, high_s),
+        expected=with_time(found.expected, time.expected_s),
+        fast=with_time(found.fast, time.low_s),
+        slow=with_time(found.slow, time.high_s),
         assumptions=(
             *found.assumptions,
             Assumption(
                 name="service_time",
-                value=f"{_seconds(expected_s)} s ({_seconds(low_s)} to {_seconds(high_s)} s)",
+                value=f"{time.expected_s} s ({time.low_s} to {time.high_s} s)",
                 source=f"estimated: {_of(model)} on {_on(cards, count)}, {tokens.prompt} tokens in, {tokens.output} "
-                f"out, {concurrency} at a time; {widest}; {SOURCE}",
+                f"out, {time.concurrency} at a time; {time.widest}; {SOURCE}",
                 errs="either way: measure it",
             ),
-            *_concurrency(spec, model, cards, tokens, held),
+            *_concurrency(spec, model, cards, tokens, time.concurrency),
         ),
     )
 
