@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseload.planner.cards import CARDS, RUNPOD
+from baseload.planner.diagnostics import Severity
 from baseload.planner.errors import UsageError
 from baseload.planner.gpus import POOLS
 from baseload.planner.memory import fit
@@ -50,6 +51,7 @@ from baseload.planner.spec.model import (
     Performance,
     Precision,
     Range,
+    RunpodMode,
     RunpodTarget,
     Tokens,
     Traffic,
@@ -458,6 +460,17 @@ def test_what_the_spec_measures_wins() -> None:
     assert list(told(half)) == ["cold_start"]
     assert {item.name: item.source for item in half.assumptions}["service_time"] == "spec"
     assert {item.name for item in half.factors} == {"cold_start"}
+
+
+def test_a_bill_that_rests_on_estimates_says_so_once() -> None:
+    (said,) = [item for item in plan(spec()).diagnostics if item.code == "plan/estimated"]
+    assert said.severity is Severity.NOTE
+    assert said.summary.endswith("the size of its model: its service time and its cold start")
+    half = plan(spec(performance=Performance(service_time_s=Decimal("1.8")))).diagnostics
+    (said,) = [item for item in half if item.code == "plan/estimated"]
+    assert said.summary.endswith("the size of its model: its cold start")
+    always_on = RunpodTarget(gpu="ADA_24", mode=RunpodMode.ACTIVE, workers_min=1, workers_max=1)
+    assert not plan(spec(target=always_on)).diagnostics, "its bill does not depend on them"
 
 
 def test_a_container_stays_unknown() -> None:

@@ -173,7 +173,12 @@ def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
         lines=lines,
         price=price,
         assumptions=_assumptions(spec, expected, guess),
-        diagnostics=(*_unknowns(spec, missing, price), *_overload(spec, missing), *_late(spec, missing)),
+        diagnostics=(
+            *_unknowns(spec, missing, price),
+            *_guessed(spec, expected, guess),
+            *_overload(spec, missing),
+            *_late(spec, missing),
+        ),
     )
 
 
@@ -625,6 +630,24 @@ def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[
             )
         )
     return found
+
+
+def _guessed(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated | None) -> list[Diagnostic]:
+    """That a bill rests on estimates must not be seen only by those who ask for the explanation."""
+    names = {"service_time": "its service time", "cold_start": "its cold start"}
+    told = {item.name for item in guess.assumptions} if guess and found and _modelled(spec) else set()
+    which = [shown for name, shown in names.items() if name in told]
+    if not which:
+        return []
+    return [
+        Diagnostic(
+            code="plan/estimated",
+            severity=Severity.NOTE,
+            summary=f"the cost of {spec.name} rests on estimates from the size of its model: {' and '.join(which)}",
+            where=Location(spec.file),
+            hint="measure and add it, for instance `performance: {service_time: 1.8s, cold_start: 25s}`",
+        )
+    ]
 
 
 def _ways_to_know(spec: ModelSpec) -> str:
