@@ -1,13 +1,13 @@
-"""`python -m benchmarks [start|model|engines|soak]`: the figures of benchmarks/README.md, measured afresh."""
+"""`python -m benchmarks [start|model|engines|soak|traffic]`: the figures of benchmarks/README.md, measured afresh."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-from benchmarks import engines, model, soak, start
+from benchmarks import engines, model, soak, start, traffic
 
-PARTS = ("start", "model", "engines", "soak")
+PARTS = ("start", "model", "engines", "soak", "traffic")
 
 
 def main(parts: list[str]) -> None:
@@ -23,6 +23,8 @@ def main(parts: list[str]) -> None:
             model.main()
         elif part == "engines":
             engines.main()
+        elif part == "traffic":
+            traffic.main()
         else:
             soak.main(engine="embedded")
             if shutil.which("pulumi"):

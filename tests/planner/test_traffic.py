@@ -11,12 +11,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.plan import ModelPlan, Plan, make_plan, schema
 from baseload.planner.pool import Pool, estimate
 from baseload.planner.prices import bundled
+from baseload.planner.simulator import Arrivals, simulate
 from baseload.planner.spec.file import parse_spec
 from baseload.planner.spec.model import Curve, ModelSpec
 from baseload.planner.traffic.batch import needed, run_batch
@@ -111,8 +112,60 @@ def test_merging_many_rates_hardly_moves_the_bill() -> None:
     hours = [0.02 * (1 + math.sin(hour / 3)) * (1 + hour / HOURS) for hour in range(HOURS)]
     profile = RateProfile(stretches=tuple(Stretch(3600, rate) for rate in hours))
     every = math.fsum(estimate(replace(POOL, arrivals_per_s=rate)).billed for rate in hours) / HOURS
-    assert len(profile.nodes()) <= MOST_NODES
-    assert estimate_over(POOL, profile).billed == pytest.approx(every, rel=0.001)
+    nodes = profile.nodes()
+    assert len(nodes) <= MOST_NODES
+    few = math.fsum(node.share * estimate(replace(POOL, arrivals_per_s=node.requests_per_s)).billed for node in nodes)
+    assert few == pytest.approx(every, rel=0.001)
+
+
+def test_workers_stay_on_after_a_fall_and_too_many_start_at_a_rise() -> None:
+    # 4 requests in service for an hour, none for two: without cold starts the workers of the hour stay an idle timeout
+    # and a service time longer
+    pool = Pool(arrivals_per_s=0.0, service_s=2.0, idle_timeout_s=30.0, workers_max=20)
+    busy = estimate(replace(pool, arrivals_per_s=2.0))
+    profile = RateProfile(stretches=(Stretch(3600, 2.0), Stretch(7200, 0.0)))
+    found = estimate_over(pool, profile)
+    assert found.idle - busy.idle / 3 == pytest.approx(busy.billed * 32 / 10_800)
+    # with one, 2 a second queue up for 5 s: 10 workers and a half are started
+    cold = replace(pool, cold_start_s=5.0)
+    steady = estimate(replace(cold, arrivals_per_s=2.0))
+    herd = 10.5 - steady.billed
+    assert herd > 1
+    assert estimate_over(cold, profile).cold_start - steady.cold_start / 3 == pytest.approx(herd * 5 / 10_800)
+
+
+@pytest.mark.parametrize(("on_s", "off_s"), [(600, 600), (1800, 1800), (600, 3000)])
+def test_traffic_that_comes_and_goes_agrees_with_the_simulation(on_s: float, off_s: float) -> None:
+    pool = Pool(arrivals_per_s=0.0, service_s=2.0, cold_start_s=10.0, idle_timeout_s=60.0, workers_max=20)
+    arrivals = Arrivals(pieces=((on_s, 1.0), (off_s, 0.0)))
+    simulated = simulate(pool, arrivals, requests=40_000, seed=5, warm_up_s=0.0).billed
+    profile = RateProfile(stretches=(Stretch(on_s, 1.0), Stretch(off_s, 0.0)))
+    assert estimate_over(pool, profile).billed == pytest.approx(simulated, rel=0.06)
+
+
+@given(
+    stretches,
+    st.builds(
+        Pool,
+        arrivals_per_s=st.just(0.0),
+        service_s=st.floats(0.01, 100),
+        cold_start_s=st.floats(0, 300),
+        cold_start_billed=st.sampled_from([0.0, 1.0]),
+        idle_timeout_s=st.floats(0, 3600),
+        concurrency=st.sampled_from([1, 4, 30]),
+        workers_min=st.sampled_from([0, 1]),
+        workers_max=st.integers(1, 12),
+    ),
+)
+@settings(max_examples=30)
+def test_a_pool_serves_all_it_can_and_never_bills_more_than_its_workers(found: list[Stretch], pool: Pool) -> None:
+    profile = RateProfile(stretches=tuple(found[:20]))
+    billed = estimate_over(pool, profile)
+    assert billed.idle >= 0
+    assert billed.cold_start >= 0
+    load = min(profile.mean_per_s * pool.service_s, pool.slots) / pool.concurrency
+    assert load * 0.99 - 1e-9 <= billed.busy + billed.always_on
+    assert billed.billed <= pool.workers_max * (1 + 1e-9)
 
 
 def test_one_rate_is_the_plain_estimate() -> None:

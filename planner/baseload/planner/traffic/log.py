@@ -103,7 +103,7 @@ class Observed:
     gaps_s: tuple[float, float, float] | None
     """Median, 99th percentile and longest gap between requests."""
     active_share: float
-    """The share of the time in which requests would come if sessions of one rate made the recorded unevenness."""
+    """The share of the time in which requests come; 1 where they are as even as the mean of each hour lets expect."""
     service_s: float | None
     """Mean duration."""
     service_cv: float | None
@@ -383,7 +383,7 @@ class _Reading:
             cv=gaps.cv if gaps else None,
             idc=self._idc(first_us, last_us),
             gaps_s=gaps.shown_s if gaps else None,
-            active_share=_active_share(bins, seconds),
+            active_share=active_share({number: int(count) for number, count in bins.items()}, seconds),
             service_s=service_s,
             service_cv=service_cv,
             gpu_active_share=None if active_s is None else min(active_s / seconds, 1.0),
@@ -589,26 +589,34 @@ def _profile(bins: Mapping[int, Any], seconds: float) -> RateProfile:
     return RateProfile(stretches=tuple(stretches))
 
 
-def _active_share(bins: Mapping[int, Any], seconds: float) -> float:
-    """From the second moment: sessions at rate λ/a for a share a of the time have E[rate²] = λ²/a.
+def active_share(bins: Mapping[int, int], seconds: float) -> float:
+    """The share of the time in which sessions at a steady rate would leave as many windows of ten minutes empty.
 
-    λ is the mean of each hour of the week. Both squares are free of the noise of Poisson counts: λ² from products of
-    different windows of ten minutes in that hour, the other from n(n−1).
+    `bins` holds the requests of the windows that have any. With λ the mean of an hour of the week, sessions at rate
+    λ/a for a share a of its windows leave 1 − a·(1 − e^(−λ·600/a)) of them empty; Poisson requests without sessions
+    give 1.
     """
     per_hour = 3600 // BIN_S
     weeks, rest = divmod(max(1, math.ceil(seconds / BIN_S)), per_hour * HOURS)
-    total, squares = [0] * HOURS, [0] * HOURS
+    hours: dict[int, int] = {}
     for number, count in bins.items():
         hour = number // per_hour % HOURS
-        total[hour] += int(count)
-        squares[hour] += int(count) ** 2
-    steady = found = 0.0
-    for hour in range(HOURS):
-        windows = per_hour * weeks + min(max(rest - per_hour * hour, 0), per_hour)
-        if windows > 1:
-            steady += (total[hour] ** 2 - squares[hour]) / (windows - 1)
-            found += squares[hour] - total[hour]
-    return min(max(steady / found, 0.01), 1.0) if found > 0 and steady > 0 else 1.0
+        hours[hour] = hours.get(hour, 0) + count
+    windows = {hour: per_hour * weeks + min(max(rest - per_hour * hour, 0), per_hour) for hour in hours}
+    taken = sum(1 for count in bins.values() if count)
+
+    def expected(share: float) -> float:
+        return -math.fsum(
+            windows[hour] * share * math.expm1(-count / windows[hour] / share) for hour, count in hours.items()
+        )
+
+    low, high = 0.01, 1.0
+    if not taken or expected(high) <= taken:
+        return 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if expected(middle) < taken else (low, middle)
+    return high
 
 
 def _local_hours(first: int, end: int, zone: str) -> Iterable[tuple[int, int]]:

@@ -1,13 +1,14 @@
 """Rates over time: the one value that curves, hourly figures and logs become, and a pool's bill under it.
 
-A `RateProfile` holds constant rates for stretches of time, in order; the pattern repeats. Its bill needs only which
-rates there are for which share of the time (`nodes`), so the time zone moves pictures and never a bill. Each rate is
-estimated for itself (`pool.estimate`): what workers do at a change from one rate to the next is not in it.
+A `RateProfile` holds constant rates for stretches of time, in order; the pattern repeats. Each rate is estimated for
+itself (`pool.estimate`), the mean is over the share of the time it has (`nodes`), and what workers do where the rate
+changes comes on top. The time zone moves pictures and never a bill.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -186,7 +187,10 @@ def _weight(name: Curve, weekend: bool, hour: int) -> float:
 
 # ------------------------------------------------------------------------------------------------------ a pool under it
 def estimate_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -> PoolEstimate:
-    """What the pool bills under the profile instead of its own rate: the mean of its estimates over the rates."""
+    """What the pool bills under the profile instead of its own rate: its estimates over the rates, and the changes.
+
+    With `active_share` below 1 the sessions are taken as so long that their beginnings and ends do not count.
+    """
     most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
     nodes = profile.served(most_per_s).nodes(active_share, most_per_s)
     # A rate at the limit is overload, not a hair below it.
@@ -199,20 +203,80 @@ def estimate_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -
     def mean(values: Iterable[float]) -> float:
         return math.fsum(share * value for share, value in zip(shares, values, strict=True))
 
+    busy, idle, cold_start, starts_per_s = (
+        mean(getattr(item, key) for item in found) for key in ("busy", "idle", "cold_start", "starts_per_s")
+    )
+    if active_share == 1:
+        lingering, herds_per_s = _transitions(pool, profile.served(most_per_s), rates, [item.billed for item in found])
+        starts_per_s += herds_per_s
+        cold_start += herds_per_s * pool.cold_start_s * pool.cold_start_billed
+        # Nobody idles longer than the timeout, before a request or a stop: a bound where workers are rarely on.
+        most_idle = (profile.mean_per_s + starts_per_s) * pool.idle_timeout_s
+        idle = max(idle, min(idle + lingering + herds_per_s * pool.idle_timeout_s, most_idle))
+        room = pool.workers_max - found[0].always_on - busy
+        cold_start = min(cold_start, max(room, 0.0))
+        idle = min(idle, max(room - cold_start, 0.0))
     methods = sorted({item.method for item in found if not item.method.startswith("exact: no traffic")})
     exact = all(method.startswith("exact") for method in methods)
     return PoolEstimate(
-        busy=mean(item.busy for item in found),
-        idle=mean(item.idle for item in found),
-        cold_start=mean(item.cold_start for item in found),
+        busy=busy,
+        idle=idle,
+        cold_start=cold_start,
         always_on=found[0].always_on,
-        starts_per_s=mean(item.starts_per_s for item in found),
+        starts_per_s=starts_per_s,
         method=methods[0]
         if exact and len(methods) == 1 and pool.workers_min >= pool.workers_max
         else f"approximation: {len(found)} rates, each for itself; of them {' | '.join(methods) or 'no traffic'}",
         assumptions=_joined(found),
         overloaded=profile.mean_per_s >= most_per_s,
     )
+
+
+def _transitions(pool: Pool, profile: RateProfile, rates: Sequence[float], on: Sequence[float]) -> tuple[float, float]:
+    """Mean workers that stay, and starts per second, because the rate has changed; `on` are those billed at `rates`.
+
+    After a fall, workers stay for the idle timeout and for the requests they still hold. After a rise, what has queued
+    up in one cold start starts more workers than the rate keeps busy, each for a cold start and an idle timeout.
+    """
+    spare_s = pool.idle_timeout_s + pool.service_s * math.fsum(1 / n for n in range(1, min(pool.concurrency, 1000) + 1))
+    known = sorted(zip(rates, on, strict=True))
+    level = {rate: _between(known, rate) for rate in {stretch.requests_per_s for stretch in profile.stretches}}
+    levels = [level[stretch.requests_per_s] for stretch in profile.stretches]
+    lengths = [stretch.seconds for stretch in profile.stretches]
+    stay_s = herds = 0.0
+    for at, (now, before, stretch) in enumerate(zip(levels, [levels[-1], *levels], profile.stretches, strict=False)):
+        if now < before or spare_s > lengths[at - 1]:
+            stay_s += _lingering(levels, lengths, at, spare_s)
+        queued = max(0.0, stretch.requests_per_s - before * pool.concurrency / pool.service_s) * pool.cold_start_s
+        if queued > 0.5:
+            herd = min(pool.workers_max, before + queued / pool.concurrency + 0.5) - now
+            herds += max(herd, 0.0)
+    return stay_s / profile.seconds, herds / profile.seconds
+
+
+def _between(known: Sequence[tuple[float, float]], rate: float) -> float:
+    """Linear between neighbours, level outside."""
+    at = bisect_left(known, (rate, -math.inf))
+    if at == 0 or at == len(known):
+        return known[min(at, len(known) - 1)][1]
+    (low, under), (high, over) = known[at - 1], known[at]
+    return under + (over - under) * (rate - low) / (high - low)
+
+
+def _lingering(levels: Sequence[float], lengths: Sequence[float], at: int, spare_s: float) -> float:
+    """Worker-seconds in stretch `at`, above its level, of workers that earlier ones have left, each for `spare_s`."""
+    steps, ago_s, most = [], 0.0, levels[at]
+    for back in range(1, len(levels)):
+        if ago_s >= spare_s:
+            break
+        most = max(most, levels[at - back])
+        steps.append((min(spare_s - ago_s, lengths[at]), most))
+        ago_s += lengths[at - back]
+    total, until = 0.0, 0.0
+    for stays_s, height in reversed(steps):  # those from long ago go first
+        total += max(stays_s - until, 0.0) * (height - levels[at])
+        until = max(until, stays_s)
+    return total
 
 
 def _joined(found: Sequence[PoolEstimate]) -> tuple[Assumption, ...]:
