@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import random
+import re
 import statistics
 import tracemalloc
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.pool import Dispatch, Pool, TargetTracking
-from baseload.planner.simulator import Arrivals, Simulated, replay, simulate
+from baseload.planner.simulator import Arrivals, Simulated, estimate_by_simulation, replay, simulate
 
 
 def pool(rate: float, service: float, c: int, cold: float, idle: float, most: int, **more: Any) -> Pool:
@@ -327,6 +328,17 @@ def test_a_tolerance_ends_the_window_early() -> None:
     assert rough.half_width < 0.015 * rough.billed
     assert rough.arrived < 200_000
     assert rough.billed == pytest.approx(simulate(given_pool, requests=150_000, seed=7).billed, rel=0.03)
+
+
+def test_an_estimate_by_simulation_names_the_interval_it_reached() -> None:
+    given_pool = pool(0.5, 1.8, 1, 25, 5, 3)  # herds: the closed form is up to a tenth off
+    found = estimate_by_simulation(given_pool, seed=5)
+    assert re.fullmatch(r"simulation: [\d,]+ requests, seed 5, ±(0\.\d|1\.[0-5])%", found.method)
+    assert found.billed == pytest.approx(simulate(given_pool, requests=150_000).billed, rel=0.02)
+    rough = estimate_by_simulation(given_pool, requests=50)
+    assert "unknown" in rough.method
+    with pytest.raises(ValueError, match="no requests"):
+        estimate_by_simulation(pool(0, 1, 1, 1, 1, 1))
 
 
 def test_memory_grows_with_the_queue_not_with_the_stream() -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, Protocol
 
-from baseload.planner.pool import Dispatch, Pool
+from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate
 from baseload.planner.simulator import events
 
 _BLOCK = 2048
@@ -251,6 +251,42 @@ def replay(
         tolerance=0.0,
     )
     return _run(kernel, pool, window, seed, _logged(kernel, log))
+
+
+def estimate_by_simulation(
+    pool: Pool,
+    arrivals: Arrivals | None = None,
+    *,
+    tolerance: float = 0.015,
+    requests: int = 300_000,
+    seed: object = 1,
+    fast: bool = False,
+) -> PoolEstimate:
+    """What the pool bills, simulated until half the 95 % interval is below `tolerance`, or for `requests` requests.
+
+    The interval reached is in the method and an assumption. Raises ValueError where there are no requests to simulate.
+    """
+    if (arrivals or Arrivals.constant(pool.arrivals_per_s)).per_s <= 0:
+        raise ValueError("no requests to simulate")
+    seen = simulate(pool, arrivals, requests=requests, seed=seed, tolerance=tolerance, fast=fast)
+    whole = seen.billed + seen.dedicated
+    within = "unknown" if math.isinf(seen.half_width) or not whole else f"±{seen.half_width / whole:.1%}"
+    return PoolEstimate(
+        busy=seen.busy,
+        idle=seen.idle,
+        cold_start=seen.cold_start + seen.rounding,
+        always_on=seen.always_on,
+        starts_per_s=seen.starts_per_s,
+        method=f"simulation: {seen.requests:,} requests, seed {seed}, {within}",
+        assumptions=(
+            Assumption(
+                name="interval_of_the_simulation",
+                value=f"{within} in 19 of 20 cases",
+                source=f"batch means over {seen.window_s / 86_400:,.1f} simulated days",
+            ),
+        ),
+        overloaded=pool.load >= pool.slots and arrivals is None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
