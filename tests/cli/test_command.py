@@ -190,6 +190,11 @@ def named_remote_cloud(root: Path) -> None:
         (None, ["down", "--engine", "embedded", "--yes"], "stack/unknown", 6),
         (None, ["invoke", "m", "--engine", "embedded"], "invoke/input", 2),
         (None, ["invoke", "m", "--engine", "embedded", "--input", "{"], "invoke/input", 2),
+        (None, ["invoke", "m", "--engine", "embedded", "--input", '{"a": NaN}'], "invoke/input", 2),
+        (None, ["invoke", "m", "--engine", "embedded", "--input", '"\\ud800"'], "invoke/input", 2),
+        (None, ["invoke", "m", "--engine", "embedded", "--input", "[" * 100_000], "invoke/input", 2),
+        (None, ["invoke", "m", "--engine", "embedded", "--prompt", "\udcff"], "invoke/input", 2),
+        (None, ["invoke", "m", "--prompt", "x", "--timeout", "nan"], "usage", 2),
         (None, ["init"], "init/exists", 2),
         (named_remote_cloud, ["up", "--sandbox"], "cloud/not-loopback", 2),
     ],
@@ -383,6 +388,22 @@ def test_results_are_alone_on_stdout(command: str, project: Path, deploy: Run) -
 def test_the_schema_is_the_one_that_init_writes(project: Path, deploy: Run) -> None:
     file = project / "model_specs" / "schema" / "model-spec.schema.json"
     assert deploy("schema").out == file.read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["prices", "--json"], ["engine", "--engine", "embedded"], ["nonsense", "--json"]]
+)
+def test_a_full_disk_below_stdout(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:  # long and short answers fail at different moments
+        done = subprocess.run(
+            [sys.executable, "-c", "import sys; from baseload.cli.main import deploy; sys.exit(deploy())", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count("\n\n")) == (ExitCode.ERROR, 1)
+    assert "error[machine/disk-full]: " in done.stderr
 
 
 def test_engine_says_why(deploy: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,25 @@ def test_drift_is_told_and_mended(project: Path, cloud: Any, deploy: Run) -> Non
     }
 
 
+ACTIVE = """\
+name: mistral-7b
+container: {image: "ghcr.io/acme/own:unhealthy"}
+target:
+  runpod: {gpu: ADA_24, mode: active, workers: {min: 1, max: 2}}
+"""
+
+
+def test_an_endpoint_that_cannot_serve_is_not_as_wanted(project: Path, cloud: Any, deploy: Run) -> None:
+    spec = project / "model_specs" / "mistral-7b.yaml"
+    spec.write_text(ACTIVE)
+    assert deploy("up", "--yes").code == ExitCode.DEPLOY_FAILED
+    sick = deploy("status", "--expect-no-changes", "--json")
+    assert (sick.code, sick.json["models"][0]["condition"]) == (ExitCode.CHANGES_FOUND, "not ready")
+    spec.write_text(ACTIVE.replace("unhealthy", "1"))
+    assert deploy("up", "--yes").code == 0
+    assert deploy("status", "--expect-no-changes").code == 0
+
+
 def test_a_reviewed_plan_is_applied_or_says_what_moved(
     project: Path, cloud: Any, deploy: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -353,14 +353,15 @@ LIVE = {
 }
 
 
-def of(name: str, live: dict[str, object]) -> status.ModelStatus:
+def of(name: str, live: dict[str, object], **workers: int) -> status.ModelStatus:
     found = differences(WANTED, live)
+    counts = {"running": 1, "idle": 1, "initializing": 0, "total": 2, **workers}
     return status.ModelStatus(
         name=name,
-        condition=condition(found),
+        condition=condition(found, counts, 0),
         id="4m7x2k9q",
         url=URL,
-        workers={"running": 1, "idle": 1, "initializing": 0, "total": 2},
+        workers=counts,
         version=3,
         rollout=bool(found),
         differences=found,
@@ -373,6 +374,7 @@ def test_a_status_with_everything_that_can_differ(golden: Golden) -> None:
         of("edited", {**LIVE, "image": "acme/own:2", "gpu": {"pools": ["AMPERE_24", "ADA_24"]}}),
         of("asleep", {**LIVE, "workers": {"min": 0, "max": 0, "idleTimeout": 5}}),
         of("raised", {**LIVE, "workers": {"min": 0, "max": 9, "idleTimeout": 5}}),
+        of("sick", LIVE, running=0, idle=0, unhealthy=2),
         status.ModelStatus(name="gone", condition=status.Condition.GONE, id="x1"),
         status.ModelStatus(name="new", condition=status.Condition.NOT_DEPLOYED),
     ]

@@ -18,6 +18,8 @@ class Condition(StrEnum):
     """How a model's endpoint stands."""
 
     AS_WANTED = "as wanted"
+    NOT_READY = "not ready"
+    """Set up as wanted, but fewer workers serve than the spec keeps on, or all there are are unhealthy."""
     DIFFERS = "differs"
     SCALED_DOWN = "scaled down by RunPod"
     GONE = "gone"
@@ -46,10 +48,12 @@ def differences(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[Diff
     return found
 
 
-def condition(found: list[Difference]) -> Condition:
-    """What the differences of an existing endpoint amount to."""
+def condition(found: list[Difference], workers: Mapping[str, int], always_on: int) -> Condition:
+    """How an existing endpoint stands, by its differences, RunPod's counts of its workers and the wanted minimum."""
     if not found:
-        return Condition.AS_WANTED
+        ready = workers.get("running", 0) + workers.get("idle", 0)
+        failing = not ready and workers.get("unhealthy", 0) > 0
+        return Condition.NOT_READY if failing or ready < always_on else Condition.AS_WANTED
     lowered = [item for item in found if item.path == "workers.max" and item.live in SCALED_DOWN_TO]
     if lowered and lowered[0].live < lowered[0].wanted:
         return Condition.SCALED_DOWN

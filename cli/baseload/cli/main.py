@@ -53,12 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone (`deploy plan | head`): nobody is left to tell. Python flushes stdout once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()  # the reader has gone (`deploy plan | head`): nobody is left to tell
+        return ExitCode.ERROR
+    except OSError as error:
+        _drop_stdout()  # it cannot be written (a full disk), so not even the error document fits there
+        show_diagnostics(_machine(error).diagnostics, ExitCode.ERROR, Terminal())
         return ExitCode.ERROR
     finally:
         signal.signal(signal.SIGTERM, before)
     return code
+
+
+def _drop_stdout() -> None:
+    """Python flushes stdout once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> int:

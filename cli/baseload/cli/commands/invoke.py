@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -28,6 +29,13 @@ def _models(context: typer.Context, incomplete: str) -> list[str]:
     return []
 
 
+def _positive(seconds: float) -> float:
+    if not 0 < seconds < math.inf:
+        msg = f"{seconds} is not a time to wait"
+        raise typer.BadParameter(msg)
+    return seconds
+
+
 def invoke(
     run: Invocation,
     model: Annotated[str, typer.Argument(help="The model's name.", autocompletion=_models)],
@@ -36,7 +44,9 @@ def invoke(
     input_: Annotated[
         str | None, typer.Option("--input", "-i", metavar="JSON", help="The job's whole input; - reads stdin.")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.")] = TIMEOUT_S,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.", callback=_positive)
+    ] = TIMEOUT_S,
 ) -> None:
     """Send one request to a deployed model.
 
@@ -69,12 +79,26 @@ def _input(prompt: str | None, text: str | None) -> Any:
 
     if (prompt is None) == (text is None):
         raise UsageError.of("invoke/input", "give either --prompt TEXT or --input JSON")
-    if prompt is not None:
-        return {"prompt": prompt}
+    option = "--input" if prompt is None else "--prompt"
     try:
-        return json.loads(sys.stdin.read() if text == "-" else text or "")
-    except ValueError as error:
-        raise UsageError.of("invoke/input", f"--input is not JSON: {error}") from error
+        if prompt is not None:
+            wanted = {"prompt": prompt}
+        else:
+            wanted = json.loads(sys.stdin.read() if text == "-" else text or "", parse_constant=_no_number)
+        json.dumps(wanted, ensure_ascii=False).encode()
+    except (
+        UnicodeEncodeError,
+        UnicodeDecodeError,
+    ) as error:  # bytes that are none, or half a surrogate pair, which JSON can spell
+        raise UsageError.of("invoke/input", f"{option} is not Unicode text: {error.reason}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError.of("invoke/input", f"{option} is not JSON: {error}") from error
+    return wanted
+
+
+def _no_number(name: str) -> NoReturn:
+    msg = f"{name} is no number of JSON"
+    raise ValueError(msg)
 
 
 def _endpoint(stack: Stack, model: str) -> ResourceView:

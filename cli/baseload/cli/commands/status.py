@@ -25,7 +25,8 @@ def status(
 ) -> ExitCode:
     """Ask RunPod how every endpoint is.
 
-    Says where one differs from its spec, also where RunPod itself has scaled it down after days without requests.
+    Says where one differs from its spec or has too few workers that serve, also where RunPod itself has scaled it down
+    after days without requests.
     """
     from baseload.cli.project import choose_stack, locate, read_specs
     from baseload.cli.stack import open_stack
@@ -60,13 +61,14 @@ def _model(client: Client, name: str, made: ResourceView | None, spec: ModelSpec
     if live is None:
         return ModelStatus(name=name, condition=Condition.GONE, id=made.id)
     workers = client.workers(caller, made.id)
+    counts = workers.get("summary") or {}
     found = differences(settings(spec), live) if spec else []
     return ModelStatus(
         name=name,
-        condition=condition(found) if spec else Condition.WITHOUT_SPEC,
+        condition=condition(found, counts, spec.target.workers_min) if spec else Condition.WITHOUT_SPEC,
         id=made.id,
         url=str(made.outputs["url"]),
-        workers=workers.get("summary"),
+        workers=counts,
         version=workers.get("endpointVersion"),
         rollout=_rolls_out(client.releases(caller, made.id)),
         differences=found,

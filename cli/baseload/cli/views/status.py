@@ -11,6 +11,7 @@ from baseload.cli.terminal import Page
 from baseload.cli.views.text import columns
 
 REMARKS = {
+    Condition.NOT_READY: "Fewer workers are ready than the spec keeps on, or all are unhealthy: their log says why.",
     Condition.SCALED_DOWN: "RunPod lowers workers.max after 3 days without requests to 2, after 7 days to 0.",
     Condition.GONE: "RunPod does not know this endpoint any more.",
     Condition.WITHOUT_SPEC: "Its model spec is gone.",
