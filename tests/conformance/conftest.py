@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 
 from baseload.engine import choose
+from baseload.engine.files.secrets import Crypter
 from baseload.engine.interface import Engine, Message, StackRef, StepStarted, Summary
-from baseload.engine.secrets import Crypter
 from baseload.planner.errors import BaseloadError
 
 HERE = Path(__file__).parent

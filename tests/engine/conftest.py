@@ -23,11 +23,10 @@ import pytest
 from google.protobuf import any_pb2, empty_pb2, struct_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from baseload.engine import wire
-from baseload.engine.embedded import EmbeddedEngine
+from baseload.engine.embedded import EmbeddedEngine, wire
+from baseload.engine.files.secrets import Crypter
+from baseload.engine.files.state import Snapshot
 from baseload.engine.interface import Event, Outcome, StackRef
-from baseload.engine.secrets import Crypter
-from baseload.engine.state import Snapshot
 
 PASSPHRASE = "correct horse"
 

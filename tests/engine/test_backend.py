@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from baseload.engine.backend import FileBackend, Loaded
-from baseload.engine.secrets import Crypter
-from baseload.engine.state import REFUSED_FIELDS, Codec, PendingOperation, ResourceState, Secret, Snapshot
+from baseload.engine.files.backend import FileBackend, Loaded
+from baseload.engine.files.secrets import Crypter
+from baseload.engine.files.state import REFUSED_FIELDS, Codec, PendingOperation, ResourceState, Secret, Snapshot
 from baseload.planner.errors import BaseloadError, DeployError, UsageError
 
 STACK = "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev"
@@ -504,9 +504,9 @@ def test_place_that_cannot_be() -> None:
 LIMITED = """
 import resource, signal, sys
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from baseload.engine.backend import FileBackend
-from baseload.engine.secrets import Crypter
-from baseload.engine.state import ResourceState
+from baseload.engine.files.backend import FileBackend
+from baseload.engine.files.secrets import Crypter
+from baseload.engine.files.state import ResourceState
 from baseload.planner.errors import BaseloadError
 
 crypter = Crypter(sys.argv[2], AESGCM(bytes(32)))
@@ -538,9 +538,9 @@ KILLED = """
 import sys
 from dataclasses import replace
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from baseload.engine.backend import FileBackend
-from baseload.engine.secrets import Crypter
-from baseload.engine.state import ResourceState, Secret
+from baseload.engine.files.backend import FileBackend
+from baseload.engine.files.secrets import Crypter
+from baseload.engine.files.state import ResourceState, Secret
 
 crypter = Crypter(sys.argv[2], AESGCM(bytes(32)))
 backend = FileBackend("file://" + sys.argv[1])
@@ -589,7 +589,7 @@ def test_killed_at_any_moment(backend: FileBackend, tmp_path: Path) -> None:
 
 RACER = """
 import os, sys, time
-from baseload.engine.backend import FileBackend
+from baseload.engine.files.backend import FileBackend
 from baseload.planner.errors import DeployError
 
 backend, witness, wins = FileBackend("file://" + sys.argv[1]), sys.argv[1] + "/witness", 0

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from baseload.engine.state import disorder
+from baseload.engine.files.state import disorder
 from baseload.planner.errors import BaseloadError
 
 NAMES = ("a", "b", "c", "d")

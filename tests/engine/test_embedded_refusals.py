@@ -11,8 +11,8 @@ from pulumi import ResourceOptions as Options
 from pulumi.runtime.proto import resource_pb2
 
 from baseload.engine.embedded import EmbeddedEngine
+from baseload.engine.embedded.monitor import HANDLED, REFUSED, Monitor
 from baseload.engine.interface import Engine
-from baseload.engine.monitor import HANDLED, REFUSED, Monitor
 from baseload.planner.errors import UsageError
 
 

@@ -11,8 +11,8 @@ import pulumi
 import pytest
 from pulumi import ResourceOptions as Options
 
+from baseload.engine.files.state import Secret, disorder
 from baseload.engine.interface import SECRET, UNKNOWN, FieldChange, Op, Status, StepDone, StepStarted, Summary
-from baseload.engine.state import Secret, disorder
 from baseload.planner.errors import DeployError, NoSuchStack
 
 STACK = "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev"

@@ -15,8 +15,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baseload.engine.project import Project, ProviderPlugin
-from baseload.engine.secrets import Crypter
+from baseload.engine.files.project import Project, ProviderPlugin
+from baseload.engine.files.secrets import Crypter
 from baseload.planner.errors import BaseloadError, UsageError
 
 CRYPTER = Crypter.create("x")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseload.engine.secrets import FILE_VARIABLE, VARIABLE, Crypter, Passphrase
+from baseload.engine.files.secrets import FILE_VARIABLE, VARIABLE, Crypter, Passphrase
 from baseload.planner.errors import ExitCode, UsageError
 
 SALT = "v1:Xhc6ga9SFS8=:v1:eumAOkwdbdA2CYOh:hUsIXWPeSeSBMXwCM+UG0fiN067Z8Q=="
@@ -120,7 +120,8 @@ def test_nothing_shows_a_passphrase_or_a_key(tmp_path: Path) -> None:
 
 def test_the_cipher_is_imported_late() -> None:
     """Commands that meet no secret do not pay for it."""
-    script = "import sys, baseload.engine.backend, baseload.engine.project; sys.exit('cryptography' in sys.modules)"
+    modules = "baseload.engine.files.backend, baseload.engine.files.project"
+    script = f"import sys, {modules}; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

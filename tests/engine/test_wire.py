@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseload.engine import wire
-from baseload.engine.state import Secret
-from baseload.engine.wire import COMPUTED
+from baseload.engine.embedded import wire
+from baseload.engine.embedded.wire import COMPUTED
+from baseload.engine.files.state import Secret
 from baseload.planner.errors import UsageError
 
 leaves = (

@@ -92,7 +92,7 @@ class Known:
 
 def look_up(project: Project, name: str) -> Known:
     """Read the stack's files. Raises `UsageError` for files that are wrong."""
-    from baseload.engine.project import Project as EngineProject
+    from baseload.engine.files.project import Project as EngineProject
 
     try:
         settings = EngineProject.load(project.root, name)
@@ -109,7 +109,7 @@ def _exists(url: str, project: str, stack: str) -> bool:
     if not Path(url.removeprefix("file://")).joinpath(".pulumi").is_dir():
         return False  # the first plan of a project need not import the backend
 
-    from baseload.engine.backend import FileBackend
+    from baseload.engine.files.backend import FileBackend
 
     return FileBackend(url).exists(project, stack)
 

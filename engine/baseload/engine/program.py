@@ -26,8 +26,8 @@ from pulumi.runtime import config as sdk_config
 from pulumi.runtime import settings as sdk_settings
 from pulumi.runtime import stack as sdk_stack
 
+from baseload.engine.files.project import Config
 from baseload.engine.interface import Program
-from baseload.engine.project import Config
 from baseload.planner.diagnostics import Location
 from baseload.planner.errors import BaseloadError, DeployError
 

@@ -13,13 +13,13 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
+from baseload.engine.embedded.ledger import Ledger, requirements
+from baseload.engine.embedded.providers import Providers
+from baseload.engine.embedded.report import Report, Stopped
+from baseload.engine.embedded.steps import Steps, needs_provider
+from baseload.engine.embedded.wire import plain
+from baseload.engine.files.state import PendingOperation, ResourceState
 from baseload.engine.interface import Op
-from baseload.engine.ledger import Ledger, requirements
-from baseload.engine.providers import Providers
-from baseload.engine.report import Report, Stopped
-from baseload.engine.state import PendingOperation, ResourceState
-from baseload.engine.steps import Steps, needs_provider
-from baseload.engine.wire import plain
 
 
 def delete_unwanted(steps: Steps, providers: Providers, wanted: Collection[str], parallel: int) -> None:

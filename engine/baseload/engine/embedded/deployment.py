@@ -15,17 +15,17 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from baseload.engine.goal import Goal, Registered, changed_fields, own_diff
+from baseload.engine.embedded.goal import Goal, Registered, changed_fields, own_diff
+from baseload.engine.embedded.ledger import STACK_TYPE, Ledger, is_provider, reference
+from baseload.engine.embedded.provider import ProviderError, name_of
+from baseload.engine.embedded.providers import Providers
+from baseload.engine.embedded.report import Report
+from baseload.engine.embedded.resources import Resources
+from baseload.engine.embedded.steps import Steps
+from baseload.engine.embedded.wire import COMPUTED_TEXT, Values, reset
+from baseload.engine.files.project import Config, unsupported
+from baseload.engine.files.state import ResourceState, Secret
 from baseload.engine.interface import Op
-from baseload.engine.ledger import STACK_TYPE, Ledger, is_provider, reference
-from baseload.engine.project import Config, unsupported
-from baseload.engine.provider import ProviderError, name_of
-from baseload.engine.providers import Providers
-from baseload.engine.report import Report
-from baseload.engine.resources import Resources
-from baseload.engine.state import ResourceState, Secret
-from baseload.engine.steps import Steps
-from baseload.engine.wire import COMPUTED_TEXT, Values, reset
 from baseload.planner.errors import UsageError
 
 

@@ -17,16 +17,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baseload.engine.backend import FileBackend, Loaded, now
+from baseload.engine.embedded.session import open_for_writing, rehearse
+from baseload.engine.files.backend import FileBackend, Loaded, now
+from baseload.engine.files.project import Project
+from baseload.engine.files.secrets import Passphrase
+from baseload.engine.files.state import ResourceState, Snapshot
 from baseload.engine.interface import Message, OnEvent, Outcome, Program, ResourceView, StackRef
-from baseload.engine.project import Project
-from baseload.engine.secrets import Passphrase
-from baseload.engine.session import open_for_writing, rehearse
-from baseload.engine.state import ResourceState, Snapshot
 from baseload.planner.errors import NoSuchStack, UsageError
 
 if TYPE_CHECKING:
-    from baseload.engine.operation import Operation
+    from baseload.engine.embedded.operation import Operation
 
 PARALLEL = 64
 """Operations at the same time, unless the caller says otherwise."""
@@ -170,7 +170,7 @@ class _Background:
 def _prepare(
     project: Project, environment: Mapping[str, str], ambient: Mapping[str, str], on_event: OnEvent
 ) -> Operation:
-    from baseload.engine.operation import Operation
+    from baseload.engine.embedded.operation import Operation
 
     return Operation(project, environment, ambient, on_event)
 
@@ -194,6 +194,6 @@ def _stack_outputs(snapshot: Snapshot) -> Mapping[str, Any]:
 
 
 def _mask(value: Any) -> Any:
-    from baseload.engine.wire import mask
+    from baseload.engine.embedded.wire import mask
 
     return mask(value)

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from baseload.engine.embedded.ledger import is_provider
+from baseload.engine.embedded.provider import Diff, Difference
+from baseload.engine.embedded.wire import Path, Values, at, covers, mask, parse_path, plain
+from baseload.engine.files.state import ResourceState
 from baseload.engine.interface import FieldChange
-from baseload.engine.ledger import is_provider
-from baseload.engine.provider import Diff, Difference
-from baseload.engine.state import ResourceState
-from baseload.engine.wire import Path, Values, at, covers, mask, parse_path, plain
 
 INIT_ERROR = "#initerror"
 """What `replaceOnChanges` names to replace a resource that did not become ready."""

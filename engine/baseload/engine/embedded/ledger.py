@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from baseload.engine.backend import Intent, Writer
-from baseload.engine.state import PendingOperation, ResourceState, Snapshot, needs
-from baseload.engine.wire import COMPUTED_TEXT
+from baseload.engine.embedded.wire import COMPUTED_TEXT
+from baseload.engine.files.backend import Intent, Writer
+from baseload.engine.files.state import PendingOperation, ResourceState, Snapshot, needs
 
 PROVIDER_TYPES = "pulumi:providers:"
 STACK_TYPE = "pulumi:pulumi:Stack"

@@ -16,12 +16,12 @@ from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 from pulumi.runtime.proto import alias_pb2, engine_pb2, resource_pb2
 
-from baseload.engine.deployment import Deployment
-from baseload.engine.goal import Goal
-from baseload.engine.plugins import SEVERITIES
-from baseload.engine.project import unsupported
-from baseload.engine.report import Report, Stopped
-from baseload.engine.wire import parse_path, read, write
+from baseload.engine.embedded.deployment import Deployment
+from baseload.engine.embedded.goal import Goal
+from baseload.engine.embedded.plugins import SEVERITIES
+from baseload.engine.embedded.report import Report, Stopped
+from baseload.engine.embedded.wire import parse_path, read, write
+from baseload.engine.files.project import unsupported
 from baseload.planner.errors import UsageError
 
 HANDLED = frozenset(

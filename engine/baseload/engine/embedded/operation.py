@@ -12,21 +12,21 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
-from baseload.engine.backend import now
-from baseload.engine.deletion import delete_unwanted
-from baseload.engine.deployment import Deployment
+from baseload.engine.embedded.deletion import delete_unwanted
+from baseload.engine.embedded.deployment import Deployment
+from baseload.engine.embedded.ledger import STACK_TYPE, Ledger, is_provider
+from baseload.engine.embedded.monitor import Monitor, ProgramLog
+from baseload.engine.embedded.plugins import Plugins
+from baseload.engine.embedded.providers import Providers
+from baseload.engine.embedded.refreshing import refresh
+from baseload.engine.embedded.report import Report, Stopped
+from baseload.engine.embedded.session import Session
+from baseload.engine.embedded.steps import Steps
+from baseload.engine.files.backend import now
+from baseload.engine.files.project import Project
+from baseload.engine.files.state import ResourceState
 from baseload.engine.interface import OnEvent, Outcome, Program
-from baseload.engine.ledger import STACK_TYPE, Ledger, is_provider
-from baseload.engine.monitor import Monitor, ProgramLog
-from baseload.engine.plugins import Plugins
 from baseload.engine.program import ProgramRun, explain
-from baseload.engine.project import Project
-from baseload.engine.providers import Providers
-from baseload.engine.refreshing import refresh
-from baseload.engine.report import Report, Stopped
-from baseload.engine.session import Session
-from baseload.engine.state import ResourceState
-from baseload.engine.steps import Steps
 
 POLL_S = 0.2
 """How often a program that does not end is looked after, for an interruption that abandons it."""

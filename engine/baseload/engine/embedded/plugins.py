@@ -26,7 +26,7 @@ import yaml
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from baseload.engine.project import Project, unsupported
+from baseload.engine.files.project import Project, unsupported
 from baseload.planner.errors import BaseloadError, UsageError
 
 ATTACH = "PULUMI_DEBUG_PROVIDERS"

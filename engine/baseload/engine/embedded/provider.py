@@ -19,9 +19,9 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from baseload.engine.plugins import Plugin
-from baseload.engine.state import ResourceState
-from baseload.engine.wire import Values, has_computed, plain, read, remark, write
+from baseload.engine.embedded.plugins import Plugin
+from baseload.engine.embedded.wire import Values, has_computed, plain, read, remark, write
+from baseload.engine.files.state import ResourceState
 
 HANDSHAKE_LIMIT_S = 10.0
 """Pulumi's own."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from baseload.engine.ledger import Ledger
-from baseload.engine.plugins import Plugins
-from baseload.engine.provider import Provider, ProviderError, name_of
+from baseload.engine.embedded.ledger import Ledger
+from baseload.engine.embedded.plugins import Plugins
+from baseload.engine.embedded.provider import Provider, ProviderError, name_of
 from baseload.planner.errors import BaseloadError, UsageError
 
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from baseload.engine.goal import changed_fields, own_diff
+from baseload.engine.embedded.goal import changed_fields, own_diff
+from baseload.engine.embedded.ledger import Ledger, is_provider
+from baseload.engine.embedded.provider import Live, Provider, ProviderError
+from baseload.engine.embedded.providers import Providers
+from baseload.engine.embedded.report import Report, Stopped
+from baseload.engine.embedded.steps import Steps, marked
+from baseload.engine.embedded.wire import plain
+from baseload.engine.files.state import ResourceState
 from baseload.engine.interface import FieldChange, Op
-from baseload.engine.ledger import Ledger, is_provider
-from baseload.engine.provider import Live, Provider, ProviderError
-from baseload.engine.providers import Providers
-from baseload.engine.report import Report, Stopped
-from baseload.engine.state import ResourceState
-from baseload.engine.steps import Steps, marked
-from baseload.engine.wire import plain
 
 
 def refresh(

@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from baseload.engine.embedded.ledger import STACK_TYPE, is_provider
+from baseload.engine.embedded.provider import name_of
+from baseload.engine.embedded.wire import mask, secret_texts
+from baseload.engine.files.state import ResourceState
 from baseload.engine.interface import (
     SECRET,
     Event,
@@ -26,10 +30,6 @@ from baseload.engine.interface import (
     StepStarted,
     Summary,
 )
-from baseload.engine.ledger import STACK_TYPE, is_provider
-from baseload.engine.provider import name_of
-from baseload.engine.state import ResourceState
-from baseload.engine.wire import mask, secret_texts
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.errors import BaseloadError, Cancelled, DeployError
 

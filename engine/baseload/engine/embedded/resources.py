@@ -12,16 +12,16 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from baseload.engine.goal import Goal, Registered, changed_fields, own_diff, with_replace_on_changes
+from baseload.engine.embedded.goal import Goal, Registered, changed_fields, own_diff, with_replace_on_changes
+from baseload.engine.embedded.ledger import Ledger
+from baseload.engine.embedded.provider import Checked, Diff, Provider, ProviderError
+from baseload.engine.embedded.providers import Providers
+from baseload.engine.embedded.report import Report
+from baseload.engine.embedded.steps import Steps, marked, needs_provider
+from baseload.engine.embedded.wire import COMPUTED, Values, reset
+from baseload.engine.files.project import unsupported
+from baseload.engine.files.state import ResourceState
 from baseload.engine.interface import FieldChange, Op
-from baseload.engine.ledger import Ledger
-from baseload.engine.project import unsupported
-from baseload.engine.provider import Checked, Diff, Provider, ProviderError
-from baseload.engine.providers import Providers
-from baseload.engine.report import Report
-from baseload.engine.state import ResourceState
-from baseload.engine.steps import Steps, marked, needs_provider
-from baseload.engine.wire import COMPUTED, Values, reset
 
 
 class Resources:

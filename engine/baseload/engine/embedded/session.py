@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from baseload.engine.backend import FileBackend, Loaded, Writer
-from baseload.engine.project import Config, Project, unsupported
-from baseload.engine.secrets import Crypter, Passphrase
-from baseload.engine.state import Snapshot
+from baseload.engine.files.backend import FileBackend, Loaded, Writer
+from baseload.engine.files.project import Config, Project, unsupported
+from baseload.engine.files.secrets import Crypter, Passphrase
+from baseload.engine.files.state import Snapshot
 
 KNOWN_PULUMI_CONFIG = frozenset({"pulumi:tags", "pulumi:template"})
 """Keys of Pulumi's own that change nothing about an operation."""

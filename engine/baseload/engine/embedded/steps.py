@@ -13,12 +13,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from baseload.engine.embedded.ledger import Ledger, is_provider
+from baseload.engine.embedded.provider import InitFailed, Live, Provider, ProviderError
+from baseload.engine.embedded.report import Report
+from baseload.engine.embedded.wire import secret
+from baseload.engine.files.state import PendingOperation, ResourceState, Secret
 from baseload.engine.interface import FieldChange, Op
-from baseload.engine.ledger import Ledger, is_provider
-from baseload.engine.provider import InitFailed, Live, Provider, ProviderError
-from baseload.engine.report import Report
-from baseload.engine.state import PendingOperation, ResourceState, Secret
-from baseload.engine.wire import secret
 
 SETTLE_LIMIT_S = 60.0
 """How long the create that finds an orphan again may wait for it to become ready: it is deleted right after."""

@@ -16,10 +16,10 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
+from baseload.engine.files.project import unsupported
+from baseload.engine.files.state import KEPT, SIGNATURE, Secret
+from baseload.engine.files.state import SECRET as SECRET_SIGNATURE
 from baseload.engine.interface import SECRET, UNKNOWN
-from baseload.engine.project import unsupported
-from baseload.engine.state import KEPT, SIGNATURE, Secret
-from baseload.engine.state import SECRET as SECRET_SIGNATURE
 
 OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 COMPUTED_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"

@@ -29,9 +29,9 @@ from urllib.parse import unquote
 
 import yaml
 
-from baseload.engine.project import NAME, reporting, sync_folder, unsupported, write_atomically
-from baseload.engine.secrets import Crypter
-from baseload.engine.state import (
+from baseload.engine.files.project import NAME, reporting, sync_folder, unsupported, write_atomically
+from baseload.engine.files.secrets import Crypter
+from baseload.engine.files.state import (
     FEATURES,
     Codec,
     PendingOperation,

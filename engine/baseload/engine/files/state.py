@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from baseload.engine.files.project import unsupported
+from baseload.engine.files.secrets import BAD_CIPHERTEXT
 from baseload.engine.interface import SECRET as MASK
-from baseload.engine.project import unsupported
-from baseload.engine.secrets import BAD_CIPHERTEXT
 from baseload.planner.errors import BaseloadError, UsageError
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"

@@ -43,6 +43,10 @@ from pulumi.runtime.proto import (
 )
 from semver import VersionInfo
 
+from baseload.engine.embedded.report import DOING
+from baseload.engine.embedded.wire import parse_path
+from baseload.engine.files.project import Config
+from baseload.engine.files.state import mask_json
 from baseload.engine.interface import (
     SECRET,
     UNKNOWN,
@@ -60,10 +64,6 @@ from baseload.engine.interface import (
     Summary,
 )
 from baseload.engine.program import ProgramRun
-from baseload.engine.project import Config
-from baseload.engine.report import DOING
-from baseload.engine.state import mask_json
-from baseload.engine.wire import parse_path
 
 UNKNOWN_VALUE = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 

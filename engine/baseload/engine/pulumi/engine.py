@@ -21,7 +21,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baseload.engine.backend import FileBackend, Lock, holder_is_dead
+from baseload.engine.files.backend import FileBackend, Lock, holder_is_dead
+from baseload.engine.files.project import Project
+from baseload.engine.files.secrets import VARIABLE, Passphrase
+from baseload.engine.files.state import mask_json
 from baseload.engine.interface import (
     Engine,
     Event,
@@ -36,14 +39,11 @@ from baseload.engine.interface import (
     StepStarted,
     Summary,
 )
-from baseload.engine.project import Project
-from baseload.engine.secrets import VARIABLE, Passphrase
-from baseload.engine.state import mask_json
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.errors import BaseloadError, Cancelled, CredentialsError, DeployError, NoSuchStack, UsageError
 
 if TYPE_CHECKING:
-    from baseload.engine.automation import Cli, CommandFailed, Operation
+    from baseload.engine.pulumi.automation import Cli, CommandFailed, Operation
 
 QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
 
@@ -325,12 +325,12 @@ class PulumiEngine:
         return place.backend.raw(place.project.name, stack.stack)
 
     def _cli(self) -> Cli:
-        from baseload.engine.automation import Cli
+        from baseload.engine.pulumi.automation import Cli
 
         return Cli(self.executable, self.version)
 
     def _command(self, stack: StackRef, variables: Mapping[str, str], *args: str) -> str:
-        from baseload.engine.automation import CommandFailed, Interrupted
+        from baseload.engine.pulumi.automation import CommandFailed, Interrupted
 
         try:
             environment = {**stack.environment, **QUIET, **variables}
@@ -366,7 +366,7 @@ class PulumiEngine:
         variables: Mapping[str, str],
         options: Mapping[str, Any],
     ) -> Outcome:
-        from baseload.engine.automation import CommandFailed, Interrupted, Operation
+        from baseload.engine.pulumi.automation import CommandFailed, Interrupted, Operation
 
         operation = Operation(self._cli(), stack, on_event)
         try:
