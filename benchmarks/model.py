@@ -15,13 +15,15 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from baseload.planner.base import best_base, confirmed
 from baseload.planner.latency import latency
 from baseload.planner.pool import Pool, doubts, estimate
 from baseload.planner.rates import quadrature
-from baseload.planner.simulator import Simulated, simulate
+from baseload.planner.simulator import Arrivals, Simulated, simulate
 
 SEEDS = (20261, 20262, 20263)
 FAST = importlib.util.find_spec("numba") is not None
@@ -34,6 +36,8 @@ def main() -> None:
     for seed in SEEDS:
         closed_form(seed)
     by_simulation()
+    for seed in SEEDS:
+        bases(seed)
     closed_form_speed()
     simulation_speed()
 
@@ -100,6 +104,62 @@ def by_simulation() -> None:
         truth = simulate(pool, requests=1_000_000, seed=f"b/{number}", fast=FAST)
         errors.append(_error(reached.billed + pool.dedicated, truth.billed + pool.dedicated))
     print(f"simulated to ±1.5 %, {len(errors)} pools: bill {_spread(errors)} (goals: p95 1.5 %, max 3 %)", flush=True)
+
+
+def bases(seed: int) -> None:
+    """What the chosen base costs above the cheapest one, in simulated weeks that the choice has not seen."""
+    if not FAST:
+        print("left out: bases under a pool (needs numba)")
+        return
+    draw, regrets = random.Random(f"weeks/{seed}"), list[float]()
+    while len(regrets) < 60:
+        mean, service_s, c = 10 ** draw.uniform(-1.5, 0.5), 10 ** draw.uniform(-0.2, 1.1), draw.choice((1, 4, 8, 16))
+        cold_s, idle_s = draw.choice((5.0, 15.0, 40.0, 90.0)), draw.choice((10.0, 30.0, 60.0, 300.0))
+        price, swing, office = draw.choice((0.3, 0.45, 0.6, 0.8)), draw.choice((0.5, 0.71, 0.82)), draw.random() < 0.5
+        if not 0.1 <= mean * service_s / c <= 3:
+            continue
+        curve = [
+            (1.0 if 8 <= hour % 24 < 19 and hour < 120 else 0.02)
+            if office
+            else 1 + swing * math.sin(2 * math.pi * (hour % 24 - 9) / 24)
+            for hour in range(168)
+        ]
+        week = [mean * weight / statistics.fmean(curve) for weight in curve]
+        pool = Pool(
+            arrivals_per_s=mean,
+            service_s=service_s,
+            concurrency=c,
+            cold_start_s=cold_s,
+            idle_timeout_s=idle_s,
+            workers_max=60,
+        )
+
+        def cost(
+            replicas: int, week_of: str, pool: Pool = pool, week: list[float] = week, price: float = price
+        ) -> float:
+            seen = simulate(
+                replace(pool, dedicated=replicas),
+                Arrivals.profile(week, 3600.0),
+                requests=10**9,
+                until_s=604_800.0,
+                warm_up_s=0.0,
+                seed=week_of,
+                fast=True,
+            )
+            return replicas * price + seen.billed
+
+        number = len(regrets)
+        first = best_base(
+            [(share, pool.at(rate)) for share, rate in quadrature([(1 / 168, rate) for rate in week])], price
+        )
+        chosen = confirmed(first, lambda replicas: cost(replicas, f"{seed}/{number}/choice"))  # noqa: B023  # used at once
+        costs = [cost(replicas, f"{seed}/{number}/truth") for replicas in range(len(first.costs))]
+        regrets.append(costs[chosen.replicas] / min(costs) - 1)
+    print(
+        f"base chosen among simulated neighbours, seed {seed}, {len(regrets)} weeks: regret mean "
+        f"{statistics.fmean(regrets):.2%}, max {max(regrets):.1%} (goals: 0.1 %, 3 %)",
+        flush=True,
+    )
 
 
 def _error(found: float, truth: float) -> float:
