@@ -412,6 +412,26 @@ def test_engine_says_why(deploy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert deploy("engine", "--json").json["reason"] == "asked for by BASELOAD_ENGINE"
 
 
+def test_doctor_looks_into_the_state(project: Path, deploy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong() -> dict[str, str]:
+        checks = deploy("doctor", "--engine", "embedded", "--json").json["checks"]
+        return {item["what"]: item["found"] for item in checks if item["health"] == "wrong"}
+
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "nowhere")
+    [(what, found)] = wrong().items()
+    assert (what, "nowhere" in found) == ("passphrase", True)
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "not the one")
+    assert wrong() == {}
+    salt = "v1:d6s8+B0Q0JM=:v1:oUcxM2H3tqE5eUx/:AozlytmNOyzbDmD57qD5UAGKJ3tsUQ=="  # of "pw"
+    settings = project / "stacks" / "Pulumi.dev.yaml"
+    settings.write_text(f"{settings.read_text()}\nencryptionsalt: {salt}\n")
+    assert wrong() == {"passphrase": "the passphrase does not open this stack's secrets"}
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "pw")
+    assert wrong() == {}
+    damaged_state(project)
+    assert "the state is damaged" in wrong()["state"]
+
+
 def test_doctor_names_what_is_wrong_and_how_to_mend_it(project: Path, deploy: Run) -> None:
     result = deploy("doctor", "--engine", "embedded", "--json")
     checks = {item["what"]: item for item in result.json["checks"]}
