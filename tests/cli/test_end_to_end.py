@@ -48,6 +48,7 @@ def changes(result: Any) -> list[tuple[str, list[tuple[str, bool]]]]:
 
 def test_the_whole_way(project: Path, cloud: Any, deploy: Run) -> None:
     assert deploy("plan", "--json").json["changes"] is None
+    assert deploy("plan", "--expect-no-changes").code == ExitCode.CHANGES_FOUND, "everything would be created"
     made = deploy("up", "--yes", "--json")
     assert (made.code, made.json["changes"]["create"]) == (0, 4)
     [endpoint] = cloud.endpoints()
@@ -195,6 +196,8 @@ def test_secrets(project: Path, cloud: Any, deploy: Run, monkeypatch: pytest.Mon
     plan = deploy("plan", "--json")
     assert plan.code == 0
     assert [item["code"] for item in plan.json["diagnostics"]].count("secret/missing") == 1
+    monkeypatch.setenv("HF_TOKEN", "")
+    assert deploy("plan", "--json").json["diagnostics"] == plan.json["diagnostics"], "empty counts as missing"
     refused = deploy("up", "--yes", "--json")
     assert (refused.code, refused.error) == (ExitCode.USAGE, "secret/missing")
     assert cloud.endpoints() == []

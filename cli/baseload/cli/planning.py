@@ -128,12 +128,12 @@ def secrets_of(sources: Sources, stored: Mapping[str, str]) -> list[SecretUse]:
         for key, value in spec.serves.env.items()
         if isinstance(value, SecretRef)
     ]
-    key = _key(sources) if any(name in os.environ for _, name in uses) else None
+    key = _key(sources) if any(os.environ.get(name) for _, name in uses) else None
     return [SecretUse(path=path, name=name, digest=_digest(path, name, key, stored)) for path, name in uses]
 
 
 def _digest(path: str, name: str, key: bytes | None, stored: Mapping[str, str]) -> str | None:
-    if name in os.environ:
+    if os.environ.get(name):
         if key is None:
             return UNCOMPARED
         return f"hmac-sha256:{hmac.new(key, f'{path}={os.environ[name]}'.encode(), hashlib.sha256).hexdigest()}"

@@ -1,5 +1,7 @@
 """Where the value of `{secret: NAME}` comes from: the environment, else Pulumi's secret configuration.
 
+An empty variable counts as none: pipelines set a secret that is not there to the empty text.
+
 A value never leaves as plain text: what is handed on is always a secret Output.
 """
 
@@ -45,7 +47,7 @@ def environments(specs: Sequence[ModelSpec]) -> dict[str, pulumi.Output[Mapping[
 
 def _find(ref: SecretRef) -> pulumi.Output[str] | None:
     value = os.environ.get(ref.name)
-    return pulumi.Output.secret(value) if value is not None else pulumi.Config().get_secret(ref.name)
+    return pulumi.Output.secret(value) if value else pulumi.Config().get_secret(ref.name)
 
 
 def _complaint(spec: ModelSpec, ref: SecretRef) -> Diagnostic:

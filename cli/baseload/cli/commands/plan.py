@@ -69,4 +69,5 @@ def plan(
         run.terminal.note(f"wrote {out}; `deploy up --plan {out}` applies exactly this")
     if made.breached:
         return ExitCode.LIMIT_BREACHED
-    return ExitCode.CHANGES_FOUND if expect_no_changes and made.changes else ExitCode.OK
+    changes = made.changes is None or bool(made.changes)  # of a stack without state everything would be created
+    return ExitCode.CHANGES_FOUND if expect_no_changes and changes else ExitCode.OK
