@@ -25,6 +25,7 @@ COMMANDS = (
     "init",
     "validate",
     "plan",
+    "simulate",
     "up",
     "status",
     "invoke",

@@ -15,6 +15,7 @@ from baseload.cli.commands.init import init
 from baseload.cli.commands.invoke import invoke
 from baseload.cli.commands.plan import plan
 from baseload.cli.commands.schema import schema
+from baseload.cli.commands.simulate import simulate
 from baseload.cli.commands.status import status
 from baseload.cli.commands.up import up
 from baseload.cli.commands.validate import validate
@@ -35,6 +36,7 @@ root(app)
 command(app, init, "deploy init", "deploy -C endpoints init --name endpoints")
 command(app, validate, "deploy validate", "deploy validate --json")
 command(app, plan, "deploy plan", "deploy plan --out plan.json", "deploy plan --refresh --expect-no-changes")
+command(app, simulate, "deploy simulate mistral-7b", "deploy simulate --seed 2 --requests 1000000 --dispatch balanced")
 command(app, up, "deploy up", "deploy up --sandbox", "deploy up --plan plan.json --yes")
 command(app, status, "deploy status", "deploy status --expect-no-changes --json")
 command(

@@ -215,7 +215,7 @@ def _missing_figures(spec: ModelSpec) -> list[str]:
 
 def _estimate(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> PoolEstimate:
     """The worker time at the expected traffic times `factor`; `active_share` where the spec has none."""
-    traffic, pool = spec.traffic, _pool(spec)
+    traffic, pool = spec.traffic, pool_of(spec)
     profile = profile_of(traffic) if traffic else None
     if traffic is None or profile is None:  # all workers are always on, or there is no traffic
         return estimate(pool)
@@ -229,10 +229,10 @@ def _run(spec: ModelSpec, factor: Decimal = Decimal(1)) -> BatchRun:
     assert spec.traffic is not None, "has a batch"
     assert spec.traffic.batch is not None, "has a batch"
     batch = spec.traffic.batch
-    return run_batch(_pool(spec), int(_whole(batch.jobs * factor)), float(batch.within_s))
+    return run_batch(pool_of(spec), int(_whole(batch.jobs * factor)), float(batch.within_s))
 
 
-def _pool(spec: ModelSpec) -> Pool:
+def pool_of(spec: ModelSpec) -> Pool:
     """The endpoint as a worker pool; its rate comes with the traffic's profile."""
     target, performance = spec.target, spec.performance
     concurrency, delay_s = performance.concurrency, 0.0
@@ -673,7 +673,7 @@ def _overload(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
 
 
 def _overloaded(spec: ModelSpec, traffic: Traffic, profile: RateProfile, when: str) -> Diagnostic | None:
-    pool = _pool(spec)
+    pool = pool_of(spec)
     load, peak = profile.mean_per_s * pool.service_s, profile.peak_per_s * pool.service_s
     if peak < pool.slots or peak <= 0:
         return None

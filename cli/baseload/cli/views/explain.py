@@ -14,6 +14,9 @@ from baseload.planner.plan import ModelPlan, Plan
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price
 
+MODELLED = {"busy", "idle", "cold_start"}
+"""Quantities that no multiplication gives."""
+
 NAMES = {**dict(plan_view.SPLIT), TOTAL: "all workers"}
 
 
@@ -43,6 +46,8 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
     lines += plan_view.ends(model, page)
     for quantity in model.explanation.quantities:
         lines += ["", *_quantity(quantity, page)]
+    if any(item.what in MODELLED for item in model.explanation.quantities):
+        lines += ["", f"  by simulation: deploy simulate {model.name}"]
     lines += ["", f"  {page.bold('assumptions')}"]
     left = {item.assumption: item for item in model.explanation.sensitivities}
     for assumption in model.assumptions:

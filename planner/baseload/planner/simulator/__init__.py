@@ -219,7 +219,7 @@ def simulate(
     arrivals = arrivals or Arrivals.constant(pool.arrivals_per_s)
     rate = arrivals.per_s
     if warm_up_s is None:
-        warm_up_s = min(_settled_s(pool), 0.2 * (until_s or requests / max(rate, 1e-300)))
+        warm_up_s = min(settled_s(pool), 0.2 * (until_s or requests / max(rate, 1e-300)))
     window = _Window(
         opens_s=warm_up_s,
         closes_s=math.inf if until_s is None else until_s,
@@ -305,7 +305,7 @@ def _kernel(fast: bool) -> _Kernel:
     return Compiled()
 
 
-def _settled_s(pool: Pool) -> float:
+def settled_s(pool: Pool) -> float:
     """Time after which the start in an empty pool is forgotten."""
     delays_s = 0.0 if pool.tracking is None else 10 * pool.tracking.in_after_s
     return 10 * (pool.idle_timeout_s + pool.cold_start_s + pool.start_delay_s) + 30 * pool.service_s + delays_s

@@ -1,0 +1,81 @@
+"""`deploy simulate`: the month by simulation, beside the plan's closed form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from baseload.cli.options import Invocation
+from baseload.planner.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from baseload.planner.pool import Dispatch
+    from baseload.planner.spec.model import ModelSpec
+
+
+def simulate(
+    run: Invocation,
+    *,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Only this model.")] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Same seed, same result.")] = 1,
+    requests: Annotated[
+        int | None,
+        typer.Option("--requests", metavar="N", help="About how many; fewer if the interval is narrow before."),
+    ] = None,
+    dispatch: Annotated[
+        str | None,
+        typer.Option(
+            "--dispatch", metavar="packed|balanced|random", help="Which warm worker gets a request; else packed."
+        ),
+    ] = None,
+) -> None:
+    """Simulate the traffic of the specs, and compare with the plan.
+
+    The bill with its 95 % interval, worker starts, requests that meet a cold start, latency, and how the run begins.
+    Needs no key and no state.
+    """
+    from datetime import UTC, datetime
+
+    from baseload.cli.project import locate, read_specs
+    from baseload.cli.views import simulate as view
+    from baseload.planner.prices import bundled, with_negotiated
+    from baseload.planner.replications import replications
+
+    rule = _dispatch(dispatch)
+    project = locate(run.folder)
+    specs, warnings = read_specs(project)
+    run.terminal.warn(warnings)
+    chosen = _chosen(specs, model)
+    if any(spec.traffic and spec.traffic.log for spec in chosen):
+        from baseload.planner.traffic.log import with_log
+
+        read = [with_log(spec, datetime.now(UTC)) for spec in chosen]
+        run.terminal.warn(item for _, said in read for item in said)
+        chosen = [spec for spec, _ in read]
+    book = with_negotiated(bundled(), project.root)
+    found = [replications(spec, book, seed=seed, requests=requests, dispatch=rule) for spec in chosen]
+    run.terminal.warn(item for one in found for item in one.cost.diagnostics)
+    run.terminal.show(view, found)
+
+
+def _dispatch(name: str | None) -> Dispatch | None:
+    from baseload.planner.pool import Dispatch
+
+    if name is None or name in set(Dispatch):
+        return None if name is None else Dispatch(name)
+    raise UsageError.of("simulate/dispatch", f"{name} is no rule of dispatch", hint=f"there is: {', '.join(Dispatch)}")
+
+
+def _chosen(specs: Sequence[ModelSpec], model: str | None) -> list[ModelSpec]:
+    chosen = [spec for spec in specs if model in (None, spec.name)]
+    if chosen:
+        return chosen
+    from difflib import get_close_matches
+
+    names = [spec.name for spec in specs]
+    near = get_close_matches(str(model), names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(names)}"
+    raise UsageError.of("simulate/which", f"there is no model {model}", hint=hint)

@@ -1,0 +1,79 @@
+"""`deploy simulate`: what people and programs read, and what it says to wrong use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Golden = Callable[[str, str], None]
+Run = Callable[..., Any]
+
+OFFICE = """\
+name: office
+container: {image: registry.example/acme/worker:1.0}
+traffic: {requests_per_day: 1000, curve: office-hours}
+performance: {service_time: 1.8s, cold_start: 25s}
+target: {runpod: {gpu: ADA_24}}
+"""
+
+
+@pytest.fixture
+def office(project: Path) -> Path:
+    """The spec of the office, the only one of a project."""
+    for file in (project / "model_specs").glob("*.yaml"):
+        file.unlink()
+    file = project / "model_specs" / "office.yaml"
+    file.write_text(OFFICE, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("width", ["60", "100"])
+def test_a_simulated_month_as_people_see_it(
+    width: str, office: Path, deploy: Run, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    result = deploy("simulate", "office", "--seed", "5")
+    assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= int(width)
+    golden(f"simulate-{width}", result.out)
+
+
+def test_the_document_says_the_same_each_time(office: Path, deploy: Run) -> None:
+    command = ("simulate", "--seed", "5", "--requests", "50000", "--dispatch", "random", "--json")
+    document = deploy(*command).json
+    assert document["schema"] == "baseload.simulate/1"
+    (model,) = document["models"]
+    assert (model["name"], model["seed"], model["dispatch"]) == ("office", 5, "random")
+    assert set(model["bill"]) == {"busy", "idle", "cold_start", "always_on", "total"}
+    plan = deploy("plan", "--json").json["models"][0]
+    assert model["bill"]["total"]["usd"]["plan"] == float(plan["monthly_usd"]["expected"])
+    assert len(model["timeline"]["slots"]) == 24
+    assert deploy(*command).json == document
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["ofice"], "simulate/which", "did you mean office?"),
+        (["nobody-of-that-name"], "simulate/which", "there is: office"),
+        (["--requests", "-1"], "simulate/requests", "1 or more"),
+        (["--requests", "10"], "simulate/requests", "--requests 35000"),
+        (["--dispatch", "fair"], "simulate/dispatch", "packed, balanced, random"),
+        (["--seed", "x"], "usage", "--help"),
+    ],
+)
+def test_wrong_use_is_told_with_a_remedy(arguments: list[str], code: str, says: str, office: Path, deploy: Run) -> None:
+    result = deploy("simulate", *arguments, "--json")
+    assert result.error == code
+    assert result.code == 2
+    assert says in result.json["error"]["diagnostics"][0]["hint"]
+
+
+def test_unknown_performance_says_how_to_know_it(office: Path, deploy: Run) -> None:
+    office.write_text(OFFICE.replace("service_time: 1.8s, ", ""), encoding="utf-8")
+    result = deploy("simulate", "--json")
+    assert result.error == "plan/cost-unknown"
+    assert "measure and add it" in result.json["error"]["diagnostics"][0]["hint"]
