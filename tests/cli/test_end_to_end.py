@@ -140,7 +140,7 @@ def test_drift_is_told_and_mended(project: Path, cloud: Any, deploy: Run) -> Non
 
 ACTIVE = """\
 name: mistral-7b
-container: {image: "ghcr.io/acme/own:unhealthy"}
+container: {image: "registry.example/acme/own:unhealthy"}
 target:
   runpod: {gpu: ADA_24, mode: active, workers: {min: 1, max: 2}}
 """
@@ -184,7 +184,7 @@ def test_a_reviewed_plan_is_applied_or_says_what_moved(
 SECRETIVE = """\
 name: own
 container:
-  image: ghcr.io/acme/own:1
+  image: registry.example/acme/own:1
   env: {MODE: fast, HF_TOKEN: {secret: HF_TOKEN}}
 target:
   runpod: {gpu: ADA_24}

@@ -19,7 +19,7 @@ Run = Callable[..., Any]
 HEAD = """\
 # our office model
 name: office
-container: {image: ghcr.io/acme/worker:1.0}  # pinned
+container: {image: registry.example/acme/worker:1.0}  # pinned
 """
 TAIL = """\
 

@@ -26,7 +26,7 @@ from baseload.sandbox.runpod import Sandbox, serve
 SPEC = """
 name: echo
 container:
-  image: ghcr.io/acme/echo:{version}
+  image: registry.example/acme/echo:{version}
   env: {{MODE: fast, TOKEN: {{secret: ECHO_TOKEN}}}}
   disk_gb: 10
 traffic: {{requests_per_day: 100}}

@@ -21,7 +21,7 @@ from baseload.planner.spec.model import Limits, ModelSpec
 NOW = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
 TEXT = """
 name: {name}
-container: {{image: 'ghcr.io/acme/worker:1.0', env: {{GREETING: hello}}}}
+container: {{image: 'registry.example/acme/worker:1.0', env: {{GREETING: hello}}}}
 traffic: {{requests_per_day: {rate}}}
 performance: {{service_time: {service}, cold_start: 25s}}
 limits: {{increase_percent: {limit}}}

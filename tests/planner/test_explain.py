@@ -37,7 +37,7 @@ def spec(**given: Any) -> ModelSpec:
     whole: dict[str, Any] = {
         "name": "chat",
         "file": Path("model_specs/chat.yaml"),
-        "serves": Container(image="ghcr.io/acme/worker:1.0"),
+        "serves": Container(image="registry.example/acme/worker:1.0"),
         "traffic": Traffic(requests_per_day=Decimal(1000)),
         "performance": Performance(service_time_s=Decimal("1.8"), cold_start_s=Decimal(25)),
         "limits": Limits(),

@@ -474,7 +474,7 @@ def test_a_bill_that_rests_on_estimates_says_so_once() -> None:
 
 
 def test_a_container_stays_unknown() -> None:
-    one = spec(serves=Container(image="ghcr.io/acme/worker:1.0"))
+    one = spec(serves=Container(image="registry.example/acme/worker:1.0"))
     assert estimated(one) is None
     assert planned(one).monthly_usd.expected is None
 

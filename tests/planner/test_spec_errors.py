@@ -276,7 +276,7 @@ def test_a_model_must_fit_its_gpus(model: str, pool: str, count: int, fits: bool
         ("acme/x:latest", True),
         ("localhost:5000/x", True),
         ("localhost:5000/x:1", False),
-        ("ghcr.io/acme/x:1.4.2", False),
+        ("registry.example/acme/x:1.4.2", False),
         ("acme/x@sha256:" + "0" * 64, False),
         ("acme/x:latest@sha256:" + "0" * 64, False),
     ],
@@ -288,7 +288,7 @@ def test_a_mutable_tag_is_warned_of(image: str, warned: bool) -> None:
     assert [item.code for item in found.diagnostics] == (["runpod/mutable-tag"] if warned else [])
 
 
-@pytest.mark.parametrize("image", ["https://ghcr.io/a/b", "a b", "UPPER", "", "a:", "a@sha256:12"])
+@pytest.mark.parametrize("image", ["https://registry.example/a/b", "a b", "UPPER", "", "a:", "a@sha256:12"])
 def test_what_is_no_image(image: str) -> None:
     text = f"name: a\ncontainer: {{image: '{image}'}}\n{GOOD.splitlines()[2]}"
     assert [item.code for item in file.parse_spec(Path("a"), text).diagnostics] == ["spec/format"]

@@ -21,7 +21,7 @@ RUNPOD = "target: {runpod: {gpu: ADA_24}}\n"
 FULL = """\
 name: full
 container:
-  image: ghcr.io/acme/x:1
+  image: registry.example/acme/x:1
   args: --port 80
   env:
     STEPS: "30"
@@ -64,7 +64,7 @@ def test_every_key_arrives() -> None:
         name="full",
         file=Path("a.yaml"),
         serves=model.Container(
-            image="ghcr.io/acme/x:1",
+            image="registry.example/acme/x:1",
             args="--port 80",
             env={
                 "STEPS": "30",

@@ -41,7 +41,7 @@ def spec(tmp_path: Path) -> Callable[..., ModelSpec]:
         file = tmp_path / "chat.yaml"
         found = parse_spec(
             file,
-            "name: chat\ncontainer: {image: ghcr.io/acme/worker:1.0}\n"
+            "name: chat\ncontainer: {image: registry.example/acme/worker:1.0}\n"
             f"traffic: {{log: {{file: {name}{log}}}{more}}}\n{text}\n"
             "performance: {service_time: 2s, cold_start: 25s}\ntarget: {runpod: {gpu: ADA_24}}\n",
         )

@@ -415,7 +415,7 @@ def wanted() -> Document:
         "owner": OWNER,
         "name": "mistral",
         "type": "QUEUE",
-        "image": "ghcr.io/acme/mistral:1",
+        "image": "registry.example/acme/mistral:1",
         "args": "",
         "disk": 20,
         "ports": [],

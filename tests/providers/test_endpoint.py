@@ -146,10 +146,10 @@ def test_an_endpoint_lives_from_create_to_delete(driver, runpod, wanted):
     assert runpod.made("PATCH")[-1].body == {"workers": {"min": 0, "max": 7, "idleTimeout": 5}}
     assert state["version"] == 1
 
-    released = driver.checked({**wire.plain(scaled), "image": "ghcr.io/acme/mistral:2"})
+    released = driver.checked({**wire.plain(scaled), "image": "registry.example/acme/mistral:2"})
     assert driver.update(id_, state, scaled, released, preview=True)["version"] is wire.UNKNOWN
     state = driver.update(id_, state, scaled, released)
-    assert runpod.made("PATCH")[-1].body == {"image": "ghcr.io/acme/mistral:2"}
+    assert runpod.made("PATCH")[-1].body == {"image": "registry.example/acme/mistral:2"}
     assert state["version"] == 2
 
     driver.delete(id_, state)
@@ -416,9 +416,9 @@ def test_a_create_that_goes_wrong_creates_once(driver, runpod, clock, wanted, fa
 def test_a_create_found_again_in_another_run_is_adopted_and_brought_up_to_date(driver, provider, runpod, wanted):
     id_, _ = driver.create(driver.checked(wanted))
     provider.attach("")
-    again, state = driver.create(driver.checked({**wanted, "image": "ghcr.io/acme/mistral:2"}))
+    again, state = driver.create(driver.checked({**wanted, "image": "registry.example/acme/mistral:2"}))
     assert (again, len(runpod.made("POST"))) == (id_, 1)
-    assert runpod.made("PATCH")[-1].body == {"image": "ghcr.io/acme/mistral:2"}
+    assert runpod.made("PATCH")[-1].body == {"image": "registry.example/acme/mistral:2"}
     assert state["version"] == 2
 
 
@@ -604,7 +604,7 @@ def test_a_release_is_waited_for_and_a_busy_old_worker_only_warned_of(driver, pr
     id_, state = driver.create(old)
     runpod.worker_states = lambda endpoint: ["RUNNING", "IDLE"]
     runpod.stale = lambda: 1
-    new = driver.checked({**wire.plain(old), "image": "ghcr.io/acme/mistral:2"})
+    new = driver.checked({**wire.plain(old), "image": "registry.example/acme/mistral:2"})
     assert driver.update(id_, state, old, new)["version"] == 2
     assert "still rolling out" in log.text()
 

@@ -64,7 +64,7 @@ def test_from_create_over_a_job_to_delete(driver, sandbox, environment, wanted):
     changed = driver.checked(
         {
             **wanted,
-            "image": "ghcr.io/acme/mistral:2",
+            "image": "registry.example/acme/mistral:2",
             "gpu": {"pools": ["ADA_24"], "count": 1, "minCudaVersion": "12.8"},
             "workers": {"min": 0, "max": 4},
             "scaling": {"type": "REQUEST_COUNT", "requestCount": 2},
