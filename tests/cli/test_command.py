@@ -44,6 +44,7 @@ COMMANDS = (
     "sandbox start",
     "sandbox status",
     "sandbox stop",
+    "compare",
     "traffic",
     "traffic show",
     "completion",

@@ -7,6 +7,7 @@ import os
 import typer
 
 from baseload.cli.commands import prices, sandbox, traffic
+from baseload.cli.commands.compare import compare
 from baseload.cli.commands.completion import VARIABLE, completion
 from baseload.cli.commands.doctor import doctor
 from baseload.cli.commands.down import down
@@ -36,6 +37,7 @@ root(app)
 command(app, init, "deploy init", "deploy -C endpoints init --name endpoints")
 command(app, validate, "deploy validate", "deploy validate --json")
 command(app, plan, "deploy plan", "deploy plan --out plan.json", "deploy plan --refresh --expect-no-changes")
+command(app, compare, "deploy compare", "deploy compare mistral-7b --all", "deploy compare mistral-7b --json")
 command(app, simulate, "deploy simulate mistral-7b", "deploy simulate --seed 2 --requests 1000000 --dispatch balanced")
 command(app, up, "deploy up", "deploy up --sandbox", "deploy up --plan plan.json --yes")
 command(app, status, "deploy status", "deploy status --expect-no-changes --json")

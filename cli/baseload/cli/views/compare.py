@@ -1,0 +1,154 @@
+"""One spec on every target: the smallest bills first, then what has none and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from baseload.cli.terminal import Page
+from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, usd, visible_width, wrapped
+from baseload.planner.compare import Comparison, Row, Status
+
+MOST = 12
+"""Rows that are shown, besides the spec's own and the smallest bill that can be deployed."""
+FEWER = 6
+"""The same of what is not ranked."""
+
+HEADINGS = {
+    Status.UNKNOWN: "Unknown",
+    Status.UNPRICED: "Unpriced",
+    Status.IMPOSSIBLE: "Not possible",
+}
+
+ENTER = "A price of your own goes into prices/ beside Pulumi.yaml: `deploy prices show` prints a row."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A comparison, and how much of it."""
+
+    comparison: Comparison
+    every: bool = False
+
+
+def human(value: Shown, page: Page) -> str:
+    """Ranked rows in two lines each, the others by their reason."""
+    found = value.comparison
+    ranked, guessed = found.of(Status.RANKED), found.of(Status.SAME_SPEED)
+    lines = [page.bold(f"{found.name} on {plural(len(ranked), 'target, GPU and mode', 'targets, GPUs and modes')}")]
+    lines += _table(ranked, _chosen(found, ranked, value, MOST), page)
+    if guessed:
+        heading = "If these GPUs were as fast as the spec's own, which is not known; not ranked"
+        lines += ["", *map(page.bold, wrapped(heading, page.width))]
+        lines += _table(guessed, _chosen(found, guessed, value, FEWER), page)
+    for status, heading in HEADINGS.items():
+        rows = found.of(status)
+        lines += ["", page.bold(heading), *_by_reason(rows, page)] if rows else []
+        if rows and status is Status.UNPRICED:
+            lines += map(page.dim, wrapped(ENTER, page.width, indent=2, hanging=2))
+    return "\n".join([*lines, "", *_conclusion(found, page)])
+
+
+def document(value: Shown) -> Mapping[str, Any]:
+    """`baseload.compare/1`; all rows."""
+    return value.comparison.to_json()
+
+
+def _chosen(found: Comparison, rows: Sequence[Row], value: Shown, most: int) -> list[Row]:
+    deployable = found.best_deployable
+    return [row for at, row in enumerate(rows) if value.every or at < most or row.own or row is deployable]
+
+
+def _table(rows: Sequence[Row], chosen: Sequence[Row], page: Page) -> list[str]:
+    """A line with the month and one with the rest; a gap where rows are left out."""
+    rank = {id(row): at for at, row in enumerate(rows, 1)}
+    heads = [
+        [
+            str(rank[id(row)]),
+            row.target,
+            _gpu(row),
+            row.mode,
+            page.bold(usd(row.monthly_usd.expected)),
+            "your spec" if row.own else "deployable" if row.deployable else "",
+        ]
+        for row in chosen
+    ]
+    table = columns(heads, align="><<<><", indent=1)
+    narrow = max(map(visible_width, table), default=0) > page.width
+    lines, before = [], 0
+    for row, head, line in zip(chosen, heads, table, strict=True):
+        if rank[id(row)] > before + 1:
+            lines.append(page.dim(f"     … {rank[id(row)] - before - 1} more"))
+        before = rank[id(row)]
+        if narrow:
+            name = wrapped(" ".join(filter(None, head[1:4])), page.width - 5)
+            lines += [f"{head[0]:>3}  {name[0]}", *(f"     {rest}" for rest in name[1:])]
+            lines.append("     " + " ".join(filter(None, [head[4], "a month", head[5] and f"({head[5]})"])))
+        else:
+            lines.append(line)
+        lines += map(page.dim, wrapped("; ".join(_details(row)), page.width, indent=5))
+    if before < len(rows):
+        lines.append(page.dim(f"     … {len(rows) - before} more: `deploy compare --all`"))
+    return lines
+
+
+def _gpu(row: Row) -> str:
+    return row.gpus.replace("NVIDIA ", "").replace("GeForce ", "").replace(" Generation", "")
+
+
+def _details(row: Row) -> Iterator[str]:
+    month = row.monthly_usd
+    yield "any traffic of the range" if month.low == month.high else f"{usd(month.low)} to {usd(month.high)}"
+    yield f"{usd(row.usd_per_1000_requests)} per 1,000"
+    if row.p95_s is None:
+        yield f"latency {UNKNOWN}"
+    else:
+        yield f"95 % within {seconds(row.p95_s)}"
+    if row.cold_share is not None:
+        yield f"{_share(row.cold_share)} meet a cold start"
+    if not row.distinguishable:
+        yield "not distinguishable from the first"
+    if row.limits_broken:
+        yield f"breaks {' and '.join(row.limits_broken)}"
+    yield from row.caveats
+
+
+def _share(value: float) -> str:
+    if value <= 0:
+        return "none"
+    return "under 0.1 %" if value < 0.001 else f"{value * 100:.3g} %"
+
+
+def _by_reason(rows: Iterable[Row], page: Page) -> list[str]:
+    """Each reason once, with what it holds for."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault("; ".join(row.reasons) or UNKNOWN, []).append(row)
+    lines = []
+    for reason, same in found.items():
+        lines += wrapped(f"{', '.join(_names(same))}: {reason}", page.width, indent=2, hanging=2)
+    return lines
+
+
+def _names(rows: Iterable[Row]) -> list[str]:
+    """Target and mode once, with all its GPUs."""
+    gpus: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        gpus.setdefault((row.target, row.mode), []).append(_gpu(row))
+    return [
+        f"{target} {'/'.join(names)}{'' if mode == 'any' else f' {mode}'}" for (target, mode), names in gpus.items()
+    ]
+
+
+def _conclusion(found: Comparison, page: Page) -> list[str]:
+    best = found.best_deployable
+    if best is None:
+        text = "Nothing that this version deploys has a known bill within the limits of the spec."
+    else:
+        month = usd(best.monthly_usd.expected)
+        text = (
+            f"The smallest bill of what this version deploys: {best.target} {_gpu(best)} {best.mode}, {month} a month"
+        )
+        text += " (your spec)." if best.own else "."
+    return wrapped(f"{text} Prices: {found.book} book. Assumptions of each row: `--json`", page.width)
