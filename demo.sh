@@ -32,7 +32,7 @@ cd "$project"
 step deploy init
 cat > model_specs/captions.yaml <<'SPEC'
 name: captions
-container: {image: registry.example/acme/captions:1.0.0}
+container: {image: registry.example/captions:1.0.0}
 traffic: {requests_per_day: 300}
 performance: {service_time: 6s, cold_start: 20s}
 target:
