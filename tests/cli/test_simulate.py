@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,26 @@ def test_unknown_performance_says_how_to_know_it(office: Path, deploy: Run) -> N
     result = deploy("simulate", "--json")
     assert result.error == "plan/cost-unknown"
     assert "measure and add it" in result.json["error"]["diagnostics"][0]["hint"]
+
+
+def test_one_model_that_cannot_be_simulated_does_not_hide_the_others(office: Path, deploy: Run) -> None:
+    still = OFFICE.replace("name: office", "name: still").replace("1000, curve: office-hours", "0")
+    office.with_name("still.yaml").write_text(still, encoding="utf-8")
+    result = deploy("simulate", "--json", "--requests", "40000")
+    assert [model["name"] for model in result.json["models"]] == ["office"]
+    assert "simulate/no-traffic" in result.err
+    assert deploy("simulate", "still", "--json").error == "simulate/no-traffic"
+
+
+def test_a_log_is_simulated_at_its_rates(office: Path, deploy: Run) -> None:
+    pytest.importorskip("duckdb", reason="DuckDB is not installed (the extra baseload[logs])")
+    start = datetime(2026, 9, 7, tzinfo=UTC)
+    times = [start + timedelta(hours=9 + 24 * day, seconds=30 * at) for day in range(7) for at in range(120)]
+    (office.parent / "log.csv").write_text("\n".join(["time", *(time.isoformat() for time in times)]), encoding="utf-8")
+    office.write_text(
+        OFFICE.replace("{requests_per_day: 1000, curve: office-hours}", "{log: {file: log.csv}}"), encoding="utf-8"
+    )
+    (model,) = deploy("simulate", "--requests", "20000", "--json").json["models"]
+    rows = [slot["requests"] for slot in model["timeline"]["slots"]]
+    assert sum(rows[1:]) == 0  # the hours are those of the log, which begins with its busy one
+    assert rows[0] == pytest.approx(120, abs=40)

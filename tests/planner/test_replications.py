@@ -88,6 +88,13 @@ def test_the_timeline_is_the_beginning_of_the_day(spec: Make) -> None:
     assert seen.timeline[3].on == 0 < seen.timeline[9].on
 
 
+def test_the_timeline_of_dense_traffic_begins_with_its_first_requests(spec: Make) -> None:
+    seen = run(spec("{requests_per_day: 12000, curve: office-hours}"))
+    assert seen.timeline[0].from_s == 9 * 3600
+    assert seen.timeline[0].cold_start > 0
+    assert sum(slot.requests for slot in seen.timeline) == pytest.approx(10_000, rel=0.05)
+
+
 def test_dispatch_is_as_asked_for(spec: Make) -> None:
     office = spec("{requests_per_day: 40000}", ", workers: {max: 20}, idle_timeout: 60s")
     packed, balanced = (run(office, dispatch=rule, requests=50_000) for rule in (None, Dispatch.BALANCED))

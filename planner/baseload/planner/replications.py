@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from importlib.util import find_spec
 
 from baseload.planner.cost import MONTH_S, Cost, cost_of, pool_of
 from baseload.planner.diagnostics import Location, Severity
@@ -30,8 +31,8 @@ from baseload.planner.traffic.profile import RateProfile, profile_of
 REQUESTS = 400_000
 """Where nobody says how many: a second or two."""
 
-MOST_UNASKED = 4_000_000
-"""Dense traffic needs more than `REQUESTS` to settle; beyond this somebody has to ask for it."""
+MOST_UNASKED_S = 20
+"""Dense traffic needs more than `REQUESTS` for whole patterns; what takes longer than this has to be asked for."""
 
 TOLERANCE = 0.015
 """Half the bill's interval, as share of the bill, at which no more replications are made."""
@@ -45,8 +46,11 @@ ROWS = 24
 _DRAWN_REQUESTS = 10_000
 """The timeline simulates its time once for each row: a longer one would take longer than all replications."""
 
-_PER_SECOND = 200_000
-"""Requests that the plain simulation gets through, about."""
+_PLAIN_PER_S, _COMPILED_PER_S = 200_000, 4_000_000
+"""Requests that the simulation gets through in a second, about."""
+
+_COMPILED_FROM = 2_000_000
+"""Requests at which the compiled simulation is worth its import and compilation; its events are the same."""
 
 _INCREMENT_S = 1.0
 """RunPod bills each run of a worker in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""
@@ -195,7 +199,7 @@ def replications(
             for name in ("p50", "p95", "p99")
         },
         timeline=tuple(_timeline(setup, seed, rows)),
-        slot_s=setup.drawn_s / max(rows, 1),
+        slot_s=(setup.drawn[1] - setup.drawn[0]) / max(rows, 1),
     )
 
 
@@ -212,7 +216,8 @@ class _Setup:
     arrivals: str
     planned: Latency | None
     doubts: tuple[str, ...]
-    drawn_s: float
+    drawn: tuple[float, float]
+    """Start and end of the timeline."""
 
 
 def _known(spec: ModelSpec, cost: Cost) -> Traffic:
@@ -270,8 +275,10 @@ def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: 
     )
     warm_up_s = min(settled_s(pool), 0.2 * seconds)
 
+    fast = _compiled(FEWEST * seconds * arrivals.per_s)
+
     def run(seed: str, from_s: float, until_s: float) -> Simulated:
-        return simulate(pool, arrivals, requests=sys.maxsize, seed=seed, warm_up_s=from_s, until_s=until_s)
+        return simulate(pool, arrivals, requests=sys.maxsize, seed=seed, warm_up_s=from_s, until_s=until_s, fast=fast)
 
     budget = requests or REQUESTS
     return _Setup(
@@ -282,8 +289,12 @@ def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: 
         arrivals=_told(arrivals, len(rates), share),
         planned=_planned_latency(pool_of(spec), profile, share),
         doubts=tuple(dict.fromkeys(why for rate in sorted(rates) for why in doubts(pool.at(rate / share)))),
-        drawn_s=min(DAY_S, _DRAWN_REQUESTS / arrivals.per_s),
+        drawn=_drawn(profile),
     )
+
+
+def _compiled(requests: float) -> bool:
+    return requests > _COMPILED_FROM and find_spec("numba") is not None
 
 
 def _shortest_s(pool: Pool) -> float:
@@ -296,13 +307,14 @@ def _length_s(spec: ModelSpec, pool: Pool, profile: RateProfile, constant: bool,
     mean_per_s, shortest_s = profile.mean_per_s, 5 * _shortest_s(pool)
     fewest_s = shortest_s if constant else math.ceil(shortest_s / profile.seconds) * profile.seconds
     needed = math.ceil(FEWEST * fewest_s * mean_per_s)
-    if needed > (MOST_UNASKED if requests is None else requests):
+    per_s = _COMPILED_PER_S if _compiled(needed) else _PLAIN_PER_S
+    if needed > (MOST_UNASKED_S * per_s if requests is None else requests):
         pattern = "a settled pool" if constant else "whole patterns of its traffic"
         raise _refused(
             spec,
             "simulate/requests",
             f"{FEWEST} replications of {pattern} are {needed:,} requests",
-            f"--requests {needed} takes about {max(needed // _PER_SECOND, 1):,} s; the plan's closed form needs none",
+            f"--requests {needed} takes about {max(needed // per_s, 1):,} s; the plan's closed form needs none",
         )
     wanted_s = (requests or REQUESTS) / MOST / mean_per_s
     if constant:
@@ -333,7 +345,7 @@ def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requ
     jobs, takes_s = traffic.batch.jobs, cost.deadline.takes_s
     if takes_s is None:
         raise _overloaded(spec, cost, "its batch takes more than a day")
-    if FEWEST * jobs > (MOST_UNASKED if requests is None else requests):
+    if FEWEST * jobs > (MOST_UNASKED_S * _PLAIN_PER_S if requests is None else requests):
         raise _refused(
             spec,
             "simulate/requests",
@@ -354,7 +366,7 @@ def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requ
         arrivals=f"{jobs:,} requests at once, each day",
         planned=None,
         doubts=(),
-        drawn_s=min(DAY_S, 1.25 * float(takes_s)),
+        drawn=(0.0, min(DAY_S, 1.25 * float(takes_s))),
     )
 
 
@@ -434,13 +446,30 @@ def _narrow(billed: Sequence[float]) -> bool:
     return half is not None and half <= TOLERANCE * _mean(billed)
 
 
+def _drawn(profile: RateProfile) -> tuple[float, float]:
+    """The first day, or as much of it from the first request on as `_DRAWN_REQUESTS` take."""
+    begins_s, at_s, left = math.inf, 0.0, float(_DRAWN_REQUESTS)
+    for seconds, rate in itertools.cycle(profile.stretches):
+        seconds = min(seconds, DAY_S - at_s)
+        if rate > 0:
+            begins_s = min(begins_s, at_s)
+            if rate * seconds > left:
+                return begins_s, at_s + left / rate
+            left -= rate * seconds
+        at_s += seconds
+        if at_s >= DAY_S:
+            return 0.0, DAY_S
+    raise AssertionError("a cycle does not end")
+
+
 def _timeline(setup: _Setup, seed: int, rows: int) -> Iterator[Slot]:
     """The first time of the first replication, row by row; the same seed gives the same events each time."""
-    length_s = setup.drawn_s / max(rows, 1)
+    from_s, until_s = setup.drawn
     for row in range(rows):
-        run = setup.run(f"{seed}/0", row * length_s, (row + 1) * length_s)
+        begins_s, ends_s = (from_s + (until_s - from_s) * k / rows for k in (row, row + 1))
+        run = setup.run(f"{seed}/0", begins_s, ends_s)
         yield Slot(
-            from_s=row * length_s,
+            from_s=begins_s,
             requests=run.requests,
             busy=run.busy,
             idle=run.idle,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from baseload.cli.options import Invocation
-from baseload.planner.errors import UsageError
+from baseload.planner.errors import BaseloadError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +37,12 @@ def simulate(
     The bill with its 95 % interval, worker starts, requests that meet a cold start, latency, and how the run begins.
     Needs no key and no state.
     """
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from baseload.cli.project import locate, read_specs
     from baseload.cli.views import simulate as view
+    from baseload.planner.diagnostics import Severity
     from baseload.planner.prices import bundled, with_negotiated
     from baseload.planner.replications import replications
 
@@ -56,7 +58,16 @@ def simulate(
         run.terminal.warn(item for _, said in read for item in said)
         chosen = [spec for spec, _ in read]
     book = with_negotiated(bundled(), project.root)
-    found = [replications(spec, book, seed=seed, requests=requests, dispatch=rule) for spec in chosen]
+    found, refused = [], list[BaseloadError]()
+    for spec in chosen:
+        try:
+            found.append(replications(spec, book, seed=seed, requests=requests, dispatch=rule))
+        except UsageError as error:  # of one model: the others are shown
+            refused.append(error)
+    diagnostics = [item for error in refused for item in error.diagnostics]
+    if not found:
+        raise UsageError(*diagnostics)
+    run.terminal.warn(replace(item, severity=Severity.WARNING) for item in diagnostics)
     run.terminal.warn(item for one in found for item in one.cost.diagnostics)
     run.terminal.show(view, found)
 
