@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -398,3 +399,13 @@ def test_two_stacks_at_once_do_not_mix(make_stack: Any, thing: Any, cloud: Any) 
         run.join()
     assert [stack.engine.outputs(stack.ref) for stack in stacks] == [{"stack": s.ref.stack} for s in stacks]
     assert cloud.names() == ["in-one", "in-three", "in-two"]
+
+
+def test_what_a_later_pulumi_may_add_to_a_resource_is_kept(stack: Any, thing: Any) -> None:
+    stack.up(lambda: thing("a", size=1, note="old"))
+    document = json.loads(stack.file.read_text())
+    (resource,) = [item for item in document["checkpoint"]["latest"]["resources"] if item["urn"].endswith("::a")]
+    resource["weird"] = {"later": 7}
+    stack.file.write_text(json.dumps(document))
+    stack.up(lambda: thing("a", size=1, note="new"))
+    assert stack.state("a").extra["weird"] == {"later": 7}

@@ -53,14 +53,15 @@ class Goal:
         return self.type.rpartition(":")[2] if is_provider(self.type) else self.type.partition(":")[0]
 
     def state(self, inputs: Values, old: ResourceState | None) -> ResourceState:
-        """The entry that stands for it; its times are the old one's until a step sets them."""
-        times = {key: old.extra[key] for key in ("created", "modified") if key in old.extra} if old else {}
+        """The entry that stands for it; its times, and fields of later versions, are the old one's."""
         options = {
             "importID": self.import_id,
             "ignoreChanges": list(self.ignore_changes),
             "hideDiff": list(self.hide_diffs),
             "replaceOnChanges": list(self.replace_on_changes),
         }
+        said_anew = {*options, "sourcePosition", "stackTrace"}
+        kept = {key: value for key, value in old.extra.items() if key not in said_anew} if old else {}
         return ResourceState(
             urn=self.urn,
             type=self.type,
@@ -75,7 +76,7 @@ class Goal:
             retain_on_delete=bool(self.retain_on_delete),
             custom_timeouts=self.custom_timeouts,
             additional_secret_outputs=self.additional_secret_outputs,
-            extra={**times, **{key: value for key, value in options.items() if value}},
+            extra={**kept, **{key: value for key, value in options.items() if value}},
         )
 
 

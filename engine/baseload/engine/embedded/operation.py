@@ -124,6 +124,8 @@ class Operation:
         for pending in self._ledger.pending("creating", *UNCERTAIN):
             path = self.report.path(pending.resource.urn)
             text = f"an earlier run was interrupted while {pending.type} {path}; it is looked after now"
+            if self._steps.dry_run:  # without a lock nobody knows whether that run has ended
+                text = f"{pending.type} {path} is not confirmed: by a run that goes on, or was interrupted"
             self.report.message("warning", text, pending.resource.urn)
 
     def _look_first(self, *, everything: bool, parallel: int) -> None:

@@ -51,7 +51,8 @@ REFUSED_FIELDS = {
 """Fields that change what an operation does, where they are not empty.
 
 The others that this module has no attribute for are records (`created`, `modified`, `sourcePosition`, `stackTrace`,
-`importID`, `ignoreChanges`, `replaceOnChanges`) or are sent anew by every program (`hideDiff`): kept in `extra`.
+`importID`, `ignoreChanges`, `replaceOnChanges`) or are sent anew by every program (`hideDiff`): kept in `extra`, as is
+what a later version may add.
 """
 
 

@@ -145,7 +145,11 @@ class Jobs:
             if self._caller.now() - began >= timeout_s:
                 self.cancel(job.id)
                 text = f"Job {job.id} was {job.status} after {timeout_s:g} s and has been cancelled"
-                raise TimedOut.of("runpod/job-timeout", text, hint="A cold start may need longer: raise --timeout.")
+                raise TimedOut.of(
+                    "runpod/job-timeout",
+                    text,
+                    hint="`deploy status` tells whether workers start; a slow start needs a longer --timeout.",
+                )
             on_wait(job)
             self._caller.pause(POLL_S[min(looks, len(POLL_S) - 1)])
             job, looks = self.status(job.id), looks + 1
