@@ -186,7 +186,7 @@ def named_remote_cloud(root: Path) -> None:
         (broken_stack_settings, ["plan"], "engine/config", 2),
         (damaged_state, ["plan", "--engine", "embedded"], "engine/state-damaged", 2),
         (None, ["plan", "-C", "nowhere"], "project/no-folder", 2),
-        (None, ["up", "--plan", "nowhere.json"], "machine/io", 1),
+        (None, ["up", "--plan", "nowhere.json"], "plan/missing", 2),
         (None, ["up", "--engine", "none"], "engine/unknown", 2),
         (None, ["status", "--engine", "embedded"], "stack/unknown", 6),
         (None, ["down", "--engine", "embedded", "--yes"], "stack/unknown", 6),

@@ -41,6 +41,9 @@ def read_plan(file: Path) -> Plan:
     """A plan that was written with `--out`. Raises `UsageError`."""
     try:
         return Plan.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        hint = f"write one with `deploy plan --out {file}`"
+        raise UsageError.of("plan/missing", "there is no such plan", where=Location(file), hint=hint) from error
     except ValueError as error:
         raise UsageError.of("plan/document", f"not a JSON document: {error}", where=Location(file)) from error
 
