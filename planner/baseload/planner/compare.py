@@ -419,7 +419,7 @@ def _envelope(spreads: Sequence[Spread]) -> Spread:
 def _judged(row: Row, unpriced: Sequence[str], unknown: Sequence[str], same_speed: bool) -> Row:
     """With the status that its figures allow; an amount stands only where all of it is known."""
     if unpriced:
-        itself = row.price is not None and row.price.id in unpriced
+        itself = row.price is None or row.price.id in unpriced
         why = NO_PRICE if itself else f"no price is known for {', '.join(unpriced)}"
         return replace(row, status=Status.UNPRICED, reasons=(why,), monthly_usd=UNKNOWN_MONTH)
     if unknown or row.monthly_usd.expected is None:
@@ -541,6 +541,9 @@ def _rented(spec: ModelSpec, book: PriceBook) -> Iterator[Row]:
             why = _too_small(spec, offer)
             yield replace(blank, status=Status.IMPOSSIBLE, reasons=(why,))
             continue
+        if offer.card is None and isinstance(spec.serves, Model):
+            yield replace(blank, reasons=("nothing is known of the memory and the speed of this GPU",))
+            continue
         times = _elsewhere(spec, _service(spec, (offer.card,) if offer.card else (), offer.count))
         demands = _demands(spec, times, offer.copies)
         if not demands:
@@ -548,7 +551,7 @@ def _rented(spec: ModelSpec, book: PriceBook) -> Iterator[Row]:
             yield replace(blank, reasons=(why,))
             continue
         if demands[0].service_s is None:
-            yield replace(blank, reasons=(_no_speed(spec, offer),))
+            yield replace(blank, reasons=(_no_speed(spec),))
             continue
         steady = _always_on(spec, times, offer.copies)
         if steady is None:
@@ -596,9 +599,7 @@ def _too_small(spec: ModelSpec, offer: _Offer) -> str:
     return _does_not_fit(spec, offer.card.memory_gib, offer.count)
 
 
-def _no_speed(spec: ModelSpec, offer: _Offer) -> str:
-    if offer.card is None:
-        return f"nothing is known of the speed of {offer.row.card}"
+def _no_speed(spec: ModelSpec) -> str:
     if isinstance(spec.serves, Model):
         return "the service time is unknown: say `traffic.tokens` to have it estimated, or measure it"
     return "the service time is unknown: measure it, for instance `performance: {service_time: 1.8s}`"

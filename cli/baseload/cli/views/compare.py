@@ -99,12 +99,15 @@ def _gpu(row: Row) -> str:
 
 def _details(row: Row) -> Iterator[str]:
     month = row.monthly_usd
-    yield "any traffic of the range" if month.low == month.high else f"{usd(month.low)} to {usd(month.high)}"
+    yield "the same in all of the range" if month.low == month.high else f"{usd(month.low)} to {usd(month.high)}"
     yield f"{usd(row.usd_per_1000_requests)} per 1,000"
     if row.p95_s is None:
         yield f"latency {UNKNOWN}"
     else:
         yield f"95 % within {seconds(row.p95_s)}"
+    if row.added_s is not None:
+        low, high = (UNKNOWN if end is None else seconds(float(end)) for end in row.added_s)
+        yield f"on the way {low} to {high} more"
     if row.cold_share is not None:
         yield f"{_share(row.cold_share)} meet a cold start"
     if not row.distinguishable:
@@ -127,7 +130,7 @@ def _by_reason(rows: Iterable[Row], page: Page) -> list[str]:
         found.setdefault("; ".join(row.reasons) or UNKNOWN, []).append(row)
     lines = []
     for reason, same in found.items():
-        lines += wrapped(f"{', '.join(_names(same))}: {reason}", page.width, indent=2, hanging=2)
+        lines += wrapped(f"{'; '.join(_names(same))}: {reason}", page.width, indent=2, hanging=2)
     return lines
 
 
@@ -137,7 +140,7 @@ def _names(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         gpus.setdefault((row.target, row.mode), []).append(_gpu(row))
     return [
-        f"{target} {'/'.join(names)}{'' if mode == 'any' else f' {mode}'}" for (target, mode), names in gpus.items()
+        f"{target} {', '.join(names)}{'' if mode == 'any' else f' {mode}'}" for (target, mode), names in gpus.items()
     ]
 
 
