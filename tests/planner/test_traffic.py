@@ -32,7 +32,7 @@ from baseload.planner.traffic.profile import (
     profile_of,
 )
 
-HEAD = "name: chat\ncontainer: {image: registry.example/worker:1.0}\nperformance: {service_time: 1.8s, cold_start: 25s}\n"
+HEAD = "name: chat\ncontainer: {image: acme/worker:1.0}\nperformance: {service_time: 1.8s, cold_start: 25s}\n"
 TAIL = "target: {runpod: {gpu: ADA_24, workers: {max: 3}}}\n"
 POOL = Pool(arrivals_per_s=0.0, service_s=2.0, cold_start_s=20.0, idle_timeout_s=30.0, concurrency=2, workers_max=4)
 
