@@ -143,11 +143,11 @@ class Replications:
 
     @property
     def holds_plan(self) -> bool:
-        """Whether the plan's month lies in the interval, or half a per cent beside it."""
+        """Whether the plan's month lies in the interval."""
         total = self.bill["total"].usd
         if total.simulated is None or total.half_width is None or total.planned is None:
             return False
-        return abs(total.planned - total.simulated) <= total.half_width + 0.005 * total.simulated
+        return abs(total.planned - total.simulated) <= total.half_width
 
 
 def replications(
