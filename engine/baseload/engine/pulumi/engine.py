@@ -94,7 +94,7 @@ class PulumiEngine:
     def preview(self, stack: StackRef, program: Program, on_event: OnEvent, *, refresh: bool = False) -> Outcome:
         """See `Engine.preview`."""
         place = self._place(stack)
-        options = {"refresh": refresh or self._uncertain(stack, place) or None}
+        options = {"refresh": refresh or _uncertain(self._local(stack, place)) or None}
         if place.exists is not False:
             with self._salted(stack, place) as config_file, contextlib.suppress(NoSuchStack):
                 variables = self._variables(stack, place)
@@ -115,8 +115,9 @@ class PulumiEngine:
         place = self._place(stack)
         variables = self._variables(stack, place)
         self._free(stack, place, on_event)
-        before = self._tell_pending(stack, place, on_event)
-        options = {"refresh": refresh or self._uncertain(stack, place) or None, "parallel": parallel}
+        found = self._local(stack, place)
+        before = _tell_pending(found, on_event)
+        options = {"refresh": refresh or _uncertain(found) or None, "parallel": parallel}
         if place.exists is False:
             self._create(stack, variables)
         try:
@@ -148,7 +149,7 @@ class PulumiEngine:
         it, so that one does the work where there is such a thing.
         """
         place = self._existing(stack)
-        pending = self._tell_pending(stack, place, on_event)
+        pending = _tell_pending(self._local(stack, place), on_event)
         if pending and place.backend:
             try:
                 return self._embedded().destroy(stack, on_event, parallel=parallel, remove=remove)
@@ -265,23 +266,9 @@ class PulumiEngine:
                 if salt and not place.project.salt:
                     place.project.save_salt(salt)
 
-    def _tell_pending(self, stack: StackRef, place: _Place, on_event: OnEvent) -> dict[str, str]:
-        """The creates that were interrupted: by URN the id in the state, "" for none. The user need do nothing."""
-        deployment = self._deployment(stack, place) if place.backend else None
-        pending = _pending(deployment or {})
-        for urn in pending:
-            name = urn.rsplit("::", 1)[-1]
-            text = f"an earlier run was interrupted while creating {name}; it is looked after now"
-            on_event(Message(severity="warning", text=text, urn=urn))
-        return pending
-
-    def _uncertain(self, stack: StackRef, place: _Place) -> bool:
-        """Whether an update or delete was interrupted: only reading tells what came of it, and by itself the CLI goes
-        on from what the state says.
-        """
-        deployment = self._deployment(stack, place) if place.backend else None
-        operations = (deployment or {}).get("pending_operations") or ()
-        return any(item.get("type") in ("updating", "deleting") for item in operations)
+    def _local(self, stack: StackRef, place: _Place) -> Mapping[str, Any]:
+        """The deployment in a `file://` backend; empty elsewhere, where reading it costs a process."""
+        return (self._deployment(stack, place) if place.backend else None) or {}
 
     def _settle(
         self, stack: StackRef, place: _Place, program: Program, on_event: OnEvent, before: Mapping[str, str]
@@ -530,6 +517,24 @@ def _pending(deployment: Mapping[str, Any]) -> dict[str, str]:
     operations = deployment.get("pending_operations") or ()
     urns = [item["resource"]["urn"] for item in operations if _creating(item)]
     return {urn: present.get(urn, "") for urn in urns}
+
+
+def _tell_pending(deployment: Mapping[str, Any], on_event: OnEvent) -> dict[str, str]:
+    """The creates that were interrupted, as `_pending`. The user need do nothing."""
+    pending = _pending(deployment)
+    for urn in pending:
+        name = urn.rsplit("::", 1)[-1]
+        text = f"an earlier run was interrupted while creating {name}; it is looked after now"
+        on_event(Message(severity="warning", text=text, urn=urn))
+    return pending
+
+
+def _uncertain(deployment: Mapping[str, Any]) -> bool:
+    """Whether an update or delete was interrupted: only reading tells what came of it, and by itself the CLI goes on
+    from what the state says.
+    """
+    operations = deployment.get("pending_operations") or ()
+    return any(item.get("type") in ("updating", "deleting") for item in operations)
 
 
 def _unsupported(error: UsageError) -> bool:
