@@ -92,7 +92,7 @@ def args_of(spec: ModelSpec, owner: pulumi.Input[str], env: pulumi.Input[Mapping
 
 def settings(spec: ModelSpec) -> Settings:
     """What `spec` wants of its endpoint, without what only a running program knows."""
-    target = spec.target
+    target = spec.runpod
     container, min_cuda = container_of(spec)
     return {
         "name": spec.name,
@@ -119,9 +119,9 @@ def settings(spec: ModelSpec) -> Settings:
 
 
 def _workers(spec: ModelSpec) -> dict[str, int]:
-    workers = {"min": spec.target.workers_min, "max": spec.target.workers_max}
-    if spec.target.idle_timeout_s is not None:  # RunPod answers 422 where REQUEST_COUNT comes with an idle timeout
-        workers["idleTimeout"] = spec.target.idle_timeout_s
+    workers = {"min": spec.runpod.workers_min, "max": spec.runpod.workers_max}
+    if spec.runpod.idle_timeout_s is not None:  # RunPod answers 422 where REQUEST_COUNT comes with an idle timeout
+        workers["idleTimeout"] = spec.runpod.idle_timeout_s
     return workers
 
 

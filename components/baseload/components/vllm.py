@@ -35,9 +35,9 @@ def container_of(spec: ModelSpec) -> tuple[Container, str | None]:
     """
     match spec.serves:
         case Container() as container:
-            return container, spec.target.min_cuda
+            return container, spec.runpod.min_cuda
         case Model() as model:
-            return _vllm(model, spec.target.gpu_count), max(spec.target.min_cuda or MIN_CUDA, MIN_CUDA, key=_version)
+            return _vllm(model, spec.runpod.gpu_count), max(spec.runpod.min_cuda or MIN_CUDA, MIN_CUDA, key=_version)
 
 
 def _vllm(model: Model, gpu_count: int) -> Container:

@@ -247,22 +247,22 @@ def _cards_of(pool: Pool) -> tuple[Card, ...]:
 
 def _service(spec: ModelSpec, cards: Sequence[Card], count: int) -> _Times:
     """The service time on `cards`; unknown stays None."""
-    given, own = spec.performance, _cards_of(POOLS[spec.target.gpu])
+    given, own = spec.performance, _cards_of(POOLS[spec.runpod.gpu])
     as_given = _Times(expected=given, fast=given, slow=given)
-    same = {card.name for card in cards} == {card.name for card in own} and count == spec.target.gpu_count
+    same = {card.name for card in cards} == {card.name for card in own} and count == spec.runpod.gpu_count
     if same and given.service_time_s is not None:
         return as_given
     tokens = spec.traffic.tokens if spec.traffic else None
     there = here = None
     if isinstance(spec.serves, Model) and tokens is not None and cards:
         there = service_time(spec.serves, cards, count, tokens, given.concurrency)
-        here = service_time(spec.serves, own, spec.target.gpu_count, tokens, given.concurrency)
+        here = service_time(spec.serves, own, spec.runpod.gpu_count, tokens, given.concurrency)
     if there is None or (given.service_time_s is not None and here is None):
         return as_given if given.service_time_s is None else _same_speed(as_given)
     ratio, how = Decimal(1), f"estimated from the model's size, {there.widest}"
     if given.service_time_s is not None and here is not None:
         ratio = given.service_time_s / here.expected_s
-        how = f"{given.service_time_s} s of the spec on {spec.target.gpu} × the ratio of both estimates, {there.widest}"
+        how = f"{given.service_time_s} s of the spec on {spec.runpod.gpu} × the ratio of both estimates, {there.widest}"
 
     def at(seconds: Decimal) -> Performance:
         return replace(given, service_time_s=_digits(seconds * ratio), concurrency=there.concurrency)
@@ -323,7 +323,7 @@ def _fewest(spec: ModelSpec, memory_gib: int) -> int | None:
     """
     model = spec.serves
     if not isinstance(model, Model):
-        return spec.target.gpu_count
+        return spec.runpod.gpu_count
     kv_tokens = longest_request(model, spec.traffic)
     tokens = spec.traffic.tokens if spec.traffic else None
     for count in COUNTS:
@@ -345,8 +345,8 @@ def _does_not_fit(spec: ModelSpec, memory_gib: int, count: int) -> str:
 def _runpod(spec: ModelSpec, book: PriceBook) -> Iterator[Row]:
     """Every pool, Flex and Active; the spec's own pool with its own number of GPUs."""
     for pool in POOLS.values():
-        own = pool.id == spec.target.gpu
-        count = spec.target.gpu_count if own else _fewest(spec, pool.memory_gib)
+        own = pool.id == spec.runpod.gpu
+        count = spec.runpod.gpu_count if own else _fewest(spec, pool.memory_gib)
         blank = {"target": "runpod", "gpu": pool.id, "deployable": True}
         if count is None:
             why = (_does_not_fit(spec, pool.memory_gib, COUNTS[-1]),)
@@ -354,10 +354,10 @@ def _runpod(spec: ModelSpec, book: PriceBook) -> Iterator[Row]:
             continue
         times = _service(spec, _cards_of(pool), count)
         for mode in RunpodMode:
-            as_it_stands = own and mode is spec.target.mode
-            least = 0 if mode is RunpodMode.FLEX else max(1, spec.target.workers_min)
-            changed = replace(spec.target, gpu=pool.id, gpu_count=count, mode=mode, workers_min=least)
-            target = spec.target if as_it_stands else changed
+            as_it_stands = own and mode is spec.runpod.mode
+            least = 0 if mode is RunpodMode.FLEX else max(1, spec.runpod.workers_min)
+            changed = replace(spec.runpod, gpu=pool.id, gpu_count=count, mode=mode, workers_min=least)
+            target = spec.runpod if as_it_stands else changed
             yield _runpod_row(replace(spec, target=target), book, times, own=as_it_stands)
 
 
@@ -366,7 +366,7 @@ def _runpod_row(spec: ModelSpec, book: PriceBook, times: _Times, *, own: bool) -
     given = spec.performance.service_time_s is not None
     performances = times.all if given else (spec.performance,)
     costs = [cost_of(replace(spec, performance=performance), book) for performance in performances]
-    cost, target = costs[0], spec.target
+    cost, target = costs[0], spec.runpod
     scaling = target.scaling
     fleet = Fleet(
         workers_min=target.workers_min,
@@ -492,7 +492,7 @@ def _offers(spec: ModelSpec, book: PriceBook) -> Iterator[_Offer]:
     for _, rows in sorted(groups.items()):
         name = _card_name(rows[0])
         card = CARDS.get(name)
-        count = spec.target.gpu_count if card is None else _fewest(spec, card.memory_gib)
+        count = spec.runpod.gpu_count if card is None else _fewest(spec, card.memory_gib)
         fitting = [row for row in rows if count is not None and (row.unit.startswith("gpu-") or row.count >= count)]
         if count is None or not fitting:
             largest = max(rows, key=lambda row: (row.count, row.id))
@@ -595,7 +595,7 @@ def _assumptions(offer: _Offer, fleet: Fleet) -> tuple[Assumption, ...]:
 
 def _too_small(spec: ModelSpec, offer: _Offer) -> str:
     if offer.card is None or not isinstance(spec.serves, Model):
-        return f"a worker needs {spec.target.gpu_count} GPUs, the largest machine has {offer.row.count}"
+        return f"a worker needs {spec.runpod.gpu_count} GPUs, the largest machine has {offer.row.count}"
     return _does_not_fit(spec, offer.card.memory_gib, offer.count)
 
 
@@ -645,7 +645,7 @@ def _always_on(spec: ModelSpec, times: _Times, copies: int) -> int | None:
 
 def _modes(spec: ModelSpec, offer: _Offer, steady: int) -> Iterator[tuple[str, Fleet, Target]]:
     """How it can be run: always on, from zero or from one; `steady` workers are enough where none is started."""
-    row, most, count = offer.row, spec.target.workers_max, offer.count
+    row, most, count = offer.row, spec.runpod.workers_max, offer.count
     fixed = (f"{steady} always on", Fleet(workers_min=steady, workers_max=steady))
     if row.provider == "runpod":
         mode, fleet = fixed
@@ -746,7 +746,7 @@ def _refused(spec: ModelSpec, book: PriceBook) -> Iterator[Row]:
     demand = demand_of(spec) or Demand(requests_per_day=Decimal(0))
     blank = Row(target="", gpu="", gpu_count=0, mode="", status=Status.IMPOSSIBLE, deployable=False)
     size = SERVERLESS_MEMORY_MB[-1]
-    wanted = SagemakerServerless(memory_mb=size, max_concurrency=spec.target.workers_max, gpu=spec.target.gpu)
+    wanted = SagemakerServerless(memory_mb=size, max_concurrency=spec.runpod.workers_max, gpu=spec.runpod.gpu)
     refused = bill_of(wanted, demand, book).impossible
     yield replace(blank, target="sagemaker-serverless", gpu="none", mode=f"{size} MB", reasons=refused)
     yield replace(

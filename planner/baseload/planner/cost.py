@@ -148,7 +148,7 @@ def cents(usd: Decimal) -> Decimal:
 
 def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
     """The cost of one spec at the prices of a book; pure."""
-    price = book.find("runpod", "serverless", spec.target.gpu)
+    price = book.find("runpod", "serverless", spec.runpod.gpu)
     guess = estimated(spec)
     spec = _filled(spec, guess)
     missing = _missing_figures(spec)
@@ -184,7 +184,7 @@ def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
 
 def expected_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     """The expected month of `cost_of` alone: for pricing one spec many times."""
-    price = book.find("runpod", "serverless", spec.target.gpu)
+    price = book.find("runpod", "serverless", spec.runpod.gpu)
     spec = _filled(spec, estimated(spec))
     if price is None or price.usd is None or _missing_figures(spec):
         return None
@@ -198,7 +198,7 @@ def _filled(spec: ModelSpec, guess: Estimated | None) -> ModelSpec:
 
 def _missing_figures(spec: ModelSpec) -> list[str]:
     """The keys of the spec without which the worker time is unknown; none where it does not depend on them."""
-    if spec.target.workers_min >= spec.target.workers_max:
+    if spec.runpod.workers_min >= spec.runpod.workers_max:
         return []
     if spec.traffic is None:
         return ["traffic.requests_per_day"]
@@ -234,7 +234,7 @@ def _run(spec: ModelSpec, factor: Decimal = Decimal(1)) -> BatchRun:
 
 def pool_of(spec: ModelSpec) -> Pool:
     """The endpoint as a worker pool; its rate comes with the traffic's profile."""
-    target, performance = spec.target, spec.performance
+    target, performance = spec.runpod, spec.performance
     concurrency, delay_s = performance.concurrency, 0.0
     match target.scaling:
         case QueueDelay(seconds=seconds):
@@ -267,7 +267,7 @@ def _gpu_seconds(spec: ModelSpec, found: PoolEstimate) -> dict[str, Decimal]:
 
     RunPod rounds each run of a worker up to the second: half a second per start on average, counted with the start.
     """
-    room = max(spec.target.workers_max - found.billed, 0.0)
+    room = max(spec.runpod.workers_max - found.billed, 0.0)
     rounding = min(0.5 * found.starts_per_s, room)
     workers = {
         "busy": found.busy,
@@ -275,7 +275,7 @@ def _gpu_seconds(spec: ModelSpec, found: PoolEstimate) -> dict[str, Decimal]:
         "cold_start": found.cold_start + rounding,
         "always_on": found.always_on,
     }
-    return {what: _whole(Decimal(n) * MONTH_S * spec.target.gpu_count) for what, n in workers.items()}
+    return {what: _whole(Decimal(n) * MONTH_S * spec.runpod.gpu_count) for what, n in workers.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------ money
@@ -283,7 +283,7 @@ def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> 
     """The bill of the expected month; only the always-on workers where the rest is unknown, nothing without a price."""
     if price is None or price.usd is None:
         return ()
-    target = spec.target
+    target = spec.runpod
     if found:
         quantities = _gpu_seconds(spec, found)
     elif target.workers_min:
@@ -408,13 +408,13 @@ def _deadline(spec: ModelSpec, price: Price | None, missing: list[str]) -> Deadl
     run, batch = _run(spec), spec.traffic.batch
     usd = None
     if run.workers_needed is not None and price is not None and price.usd is not None:
-        enough = replace(spec, target=replace(spec.target, workers_max=run.workers_needed))
+        enough = replace(spec, target=replace(spec.runpod, workers_max=run.workers_needed))
         usd = _month_usd(enough, price, Decimal(1), None)
     return Deadline(
         jobs=batch.jobs,
         within_s=batch.within_s,
         takes_s=None if run.estimate.overloaded else _whole(Decimal(run.seconds)),
-        workers=spec.target.workers_max,
+        workers=spec.runpod.workers_max,
         workers_needed=run.workers_needed,
         monthly_usd_at_needed=usd,
     )
@@ -436,7 +436,7 @@ def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
     """All workers on for an hour, those of the minimum at the Active rate."""
     if price is None or price.usd is None:
         return None
-    target = spec.target
+    target = spec.runpod
     paid = target.workers_max - target.workers_min * target.active_discount
     return cents(paid * target.gpu_count * price.usd * 3600)
 
@@ -452,7 +452,7 @@ def _assumptions(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated |
 
 def _facts(spec: ModelSpec) -> list[Assumption]:
     """What holds for any RunPod endpoint, whether or not its worker time is known."""
-    target = spec.target
+    target = spec.runpod
     facts = [
         Assumption(name="month", value="730 h", source="convention"),
         Assumption(
@@ -481,7 +481,7 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
 
 def _modelled(spec: ModelSpec) -> list[Assumption]:
     """What the worker time rests on."""
-    target, performance, traffic = spec.target, spec.performance, spec.traffic
+    target, performance, traffic = spec.runpod, spec.performance, spec.traffic
     if target.workers_min >= target.workers_max or traffic is None or not traffic.requests_per_day:
         return []
     by_count = isinstance(target.scaling, RequestCount)
@@ -583,8 +583,8 @@ def _mean(traffic: Traffic) -> Decimal:
 
 
 def _idle_timeout(spec: ModelSpec) -> Assumption:
-    if spec.target.idle_timeout_s is not None:
-        return Assumption(name="idle_timeout", value=f"{spec.target.idle_timeout_s} s", source="spec")
+    if spec.runpod.idle_timeout_s is not None:
+        return Assumption(name="idle_timeout", value=f"{spec.runpod.idle_timeout_s} s", source="spec")
     return Assumption(
         name="idle_timeout",
         value="0 s",
@@ -624,7 +624,7 @@ def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[
             Diagnostic(
                 code="plan/price-unknown",
                 severity=Severity.WARNING,
-                summary=f"the monthly cost of {spec.name} is unknown: no price is known for {spec.target.gpu}",
+                summary=f"the monthly cost of {spec.name} is unknown: no price is known for {spec.runpod.gpu}",
                 where=place,
                 hint="choose a GPU pool with a price (`deploy prices` lists them)",
             )

@@ -130,7 +130,7 @@ def _quantities(spec: ModelSpec, cost: Cost) -> Iterator[Quantity]:
 
 
 def _bounds(spec: ModelSpec, cost: Cost) -> dict[str, tuple[Bound, ...]]:
-    target, performance = spec.target, spec.performance
+    target, performance = spec.runpod, spec.performance
     gpus = _Term("GPUs", Decimal(target.gpu_count))
     month = _Term("seconds of a month", MONTH_S)
     least = _Term("workers.min", Decimal(target.workers_min))
@@ -171,7 +171,7 @@ def _requests(spec: ModelSpec) -> Decimal | None:
 
 def _concurrency(spec: ModelSpec) -> int:
     """Requests that one worker gets at once."""
-    match spec.target.scaling:
+    match spec.runpod.scaling:
         case RequestCount(requests=requests):
             return min(spec.performance.concurrency, requests)
         case QueueDelay():
@@ -202,7 +202,7 @@ def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sen
 
 def _steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
     """Each assumption that is a figure, its step, and the spec after it."""
-    target, performance, traffic = spec.target, spec.performance, spec.traffic
+    target, performance, traffic = spec.runpod, spec.performance, spec.traffic
     more = 1 + STEP
     if traffic is not None and traffic.requests_per_day:
         yield "arrivals", "10 % more", replace(spec, traffic=_scaled(traffic, more))
@@ -256,5 +256,5 @@ def _by_line(spec: ModelSpec, cost: Cost) -> Iterator[tuple[str, str, Decimal]]:
     cold_s = spec.performance.cold_start_s
     for line in cost.lines:
         if line.what == "cold_start" and cold_s and cost.worker_starts_per_month:
-            starting = cost.worker_starts_per_month * cold_s * spec.target.gpu_count
+            starting = cost.worker_starts_per_month * cold_s * spec.runpod.gpu_count
             yield "cold_start_billed", "none of it", -cents(min(starting, line.quantity) * line.unit_price_usd)

@@ -256,19 +256,19 @@ def estimated(spec: ModelSpec) -> Estimated | None:
     speed behind one pool are taken as equally likely; the band reaches from the fastest to the slowest.
     """
     given, model = spec.performance, spec.serves
-    if not isinstance(model, Model) or spec.target.gpu not in POOLS:
+    if not isinstance(model, Model) or spec.runpod.gpu not in POOLS:
         return None
     found = Estimated(expected=given, fast=given, slow=given, assumptions=())
     tokens = spec.traffic.tokens if spec.traffic else None
     if given.service_time_s is None and tokens is not None:
         found = _with_service_time(found, spec, model, tokens)
     if given.cold_start_s is None:
-        found = _with_cold_start(found, model, spec.target.flashboot)
+        found = _with_cold_start(found, model, spec.runpod.flashboot)
     return found if found.assumptions else None
 
 
 def _with_service_time(found: Estimated, spec: ModelSpec, model: Model, tokens: Tokens) -> Estimated:
-    pool, count = POOLS[spec.target.gpu], spec.target.gpu_count
+    pool, count = POOLS[spec.runpod.gpu], spec.runpod.gpu_count
     # Memory is that of the smallest card: a worker may land on it.
     cards = list(dict.fromkeys(replace(RUNPOD[name], memory_gib=pool.memory_gib) for name in pool.types))
     time = service_time(model, cards, count, tokens, spec.performance.concurrency)
@@ -298,7 +298,7 @@ def _with_service_time(found: Estimated, spec: ModelSpec, model: Model, tokens: 
 
 def _concurrency(spec: ModelSpec, model: Model, cards: Sequence[Card], tokens: Tokens, held: int) -> list[Assumption]:
     """What the spec says, or what the memory holds; and what would be best."""
-    knees = sorted({best(model, card, spec.target.gpu_count, tokens).concurrency for card in cards})
+    knees = sorted({best(model, card, spec.runpod.gpu_count, tokens).concurrency for card in cards})
     told = [
         Assumption(
             name="best_concurrency",

@@ -309,7 +309,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
     return ModelPlan(
         name=spec.name,
         spec_digest=spec.digest,
-        target=f"runpod {spec.target.mode}",
+        target=f"runpod {spec.runpod.mode}",
         monthly_usd=cost.monthly_usd,
         split_usd=cost.split_usd,
         at_least_usd=cost.at_least_usd,

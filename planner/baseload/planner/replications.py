@@ -248,7 +248,7 @@ def _overloaded(spec: ModelSpec, cost: Cost, why: str) -> BaseloadError:
 
 def _as_run(spec: ModelSpec, pool: Pool, dispatch: Dispatch | None) -> Pool:
     """The pool with the rules that the closed form only approximates."""
-    by_count = spec.target.scaling.requests if isinstance(spec.target.scaling, RequestCount) else 0
+    by_count = spec.runpod.scaling.requests if isinstance(spec.runpod.scaling, RequestCount) else 0
     return replace(pool, dispatch=dispatch or pool.dispatch, requests_per_worker=by_count, increment_s=_INCREMENT_S)
 
 
@@ -383,7 +383,7 @@ def _services(pool: Pool, source: random.Random) -> Iterator[float]:
 # ------------------------------------------------------------------------------------------------------------- figures
 def _bill(spec: ModelSpec, cost: Cost, runs: Sequence[Simulated]) -> dict[str, Amount]:
     """The lines of the plan's bill with the simulated quantities at the plan's unit prices."""
-    hours = float(MONTH_S) / 3600 * spec.target.gpu_count
+    hours = float(MONTH_S) / 3600 * spec.runpod.gpu_count
     seen = {
         "busy": [run.busy * hours for run in runs],
         "idle": [run.idle * hours for run in runs],

@@ -65,7 +65,7 @@ def _model(client: Client, name: str, made: ResourceView | None, spec: ModelSpec
     found = differences(settings(spec), live) if spec else []
     return ModelStatus(
         name=name,
-        condition=condition(found, counts, spec.target.workers_min) if spec else Condition.WITHOUT_SPEC,
+        condition=condition(found, counts, spec.runpod.workers_min) if spec else Condition.WITHOUT_SPEC,
         id=made.id,
         url=str(made.outputs["url"]),
         workers=counts,

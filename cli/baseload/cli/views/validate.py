@@ -46,7 +46,7 @@ def _serves(spec: ModelSpec) -> str:
 
 
 def _target(spec: ModelSpec) -> str:
-    target = spec.target
+    target = spec.runpod
     return (
         f"runpod {target.mode}, {target.gpu_count} × {target.gpu}, {target.workers_min} to {target.workers_max} workers"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from baseload.planner.targets import Target
     from baseload.planner.traffic.profile import RateProfile
 
 
@@ -132,6 +133,9 @@ class Traffic:
     """0.1 is 10 % more each month, compounded; month 1 is the traffic as given."""
     batch: Batch | None = None
     log: Log | None = None
+    request_bytes: int = 0
+    """Mean size of a request; what platforms bill for data needs it."""
+    response_bytes: int = 0
     observed: RateProfile | None = None
     """What the log says, once it has been read (`baseload.planner.traffic.log`)."""
     tokens: Tokens | None = None
@@ -214,6 +218,41 @@ class RunpodTarget:
     """Share off the Flex rate for always-on workers (0 to 1); RunPod grants it on request only."""
 
 
+class Weekday(StrEnum):
+    """Days of a schedule, Monday first."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Hours of some days in which at least so many workers run."""
+
+    days: tuple[Weekday, ...] = tuple(Weekday)
+    from_minute: int = 0
+    """Local minute of the day it begins, 0 to 1439."""
+    until_minute: int = 1440
+    """1 to 1440; not above `from_minute` means on the next day."""
+    workers_min: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The minimum of workers over the week, in place of the target's own: where windows overlap, the largest."""
+
+    windows: tuple[Window, ...]
+    otherwise: int = 0
+    """Workers outside of all windows."""
+    time_zone: str = "UTC"
+    """IANA name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """One model spec file."""
@@ -224,8 +263,17 @@ class ModelSpec:
     traffic: Traffic | None
     performance: Performance
     limits: Limits
-    target: RunpodTarget
+    target: RunpodTarget | Target
     digest: str
     """`sha256:` of the canonical content, without secret values (there are none in a spec)."""
     content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What was read, without the container's environment: enough to price it again."""
+    schedule: Schedule | None = None
+    """None: the target's own minimum, all the time."""
+
+    @property
+    def runpod(self) -> RunpodTarget:
+        """The target of a spec that is known to run on RunPod serverless. Raises TypeError for any other."""
+        if not isinstance(self.target, RunpodTarget):
+            raise TypeError(f"the target of {self.name} is no RunPod serverless endpoint")
+        return self.target
