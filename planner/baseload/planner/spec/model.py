@@ -133,9 +133,6 @@ class Traffic:
     """0.1 is 10 % more each month, compounded; month 1 is the traffic as given."""
     batch: Batch | None = None
     log: Log | None = None
-    request_bytes: int = 0
-    """Mean size of a request; what platforms bill for data needs it."""
-    response_bytes: int = 0
     observed: RateProfile | None = None
     """What the log says, once it has been read (`baseload.planner.traffic.log`)."""
     tokens: Tokens | None = None
