@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib.util import find_spec
 
-from baseload.planner.cost import MONTH_S, Cost, cost_of, pool_of
+from baseload.planner.cost import MONTH_S, Cost, cost_of
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.latency import Latency, latency_over
 from baseload.planner.pool import Dispatch, Pool, doubts
 from baseload.planner.prices import PriceBook
+from baseload.planner.runpod_cost import pool_of
 from baseload.planner.simulator import Arrivals, Simulated, replay, settled_s, simulate
 from baseload.planner.spec.model import ModelSpec, RequestCount, Traffic
 from baseload.planner.traffic.batch import DAY_S

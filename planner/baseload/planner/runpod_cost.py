@@ -1,0 +1,608 @@
+"""What one RunPod endpoint costs a month: its worker time (`pool`) × its price (`prices`), in lines to add up by hand.
+
+Queueing is computed in floating point; money and every quantity that is multiplied by a price is Decimal, rounded once.
+What is not known (a measured time, a price) stays None and is named; it is never zero.
+
+RunPod's rules are those of docs.runpod.io/serverless/pricing as archived on 2026-08-20: a worker is billed from its
+start until it has stopped, rounded up to the second, through start, execution and idle timeout; workers of the minimum
+are billed all the time; per GPU of the worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal
+
+from baseload.planner.cost import (
+    GROWTH_MONTHS,
+    MONTH_DAYS,
+    MONTH_S,
+    SESSIONS,
+    Cost,
+    Deadline,
+    Ends,
+    Factor,
+    GrowthMonth,
+    Line,
+    Split,
+    Spread,
+    cents,
+)
+from baseload.planner.diagnostics import Diagnostic, Location, Severity
+from baseload.planner.performance import Estimated, estimated
+from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
+from baseload.planner.prices import Price, PriceBook
+from baseload.planner.spec.model import Curve, Model, ModelSpec, Performance, QueueDelay, RequestCount, Traffic
+from baseload.planner.traffic.batch import BatchRun, run_batch
+from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
+
+_PRICING = "docs.runpod.io/serverless/pricing, 2026-08-20"
+
+
+def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
+    """The cost of one RunPod serverless endpoint at the prices of a book."""
+    price = book.find("runpod", "serverless", spec.runpod.gpu)
+    guess = estimated(spec)
+    spec = _filled(spec, guess)
+    missing = _missing_figures(spec)
+    expected = None if missing else _estimate(spec)
+    lines = _lines(spec, expected, price)
+    known = {line.what: line.amount_usd for line in lines}
+    total = sum(known.values(), Decimal(0)) if expected and price and price.usd else None
+    spread, ends = _spread(spec, price, total, guess)
+    return Cost(
+        monthly_usd=spread,
+        performance=spec.performance,
+        ends=ends,
+        factors=_factors(spec, price, total, guess),
+        growth=_growth(spec, price, missing),
+        deadline=_deadline(spec, price, missing),
+        split_usd=Split(**known),
+        at_least_usd=sum(known.values(), Decimal(0)),
+        usd_per_1000_requests=_per_1000(spec, expected, total),
+        hourly_worst_case_usd=_hourly_worst_case(spec, price),
+        method=expected.method if expected else None,
+        worker_starts_per_month=_starts(expected) if expected else None,
+        lines=lines,
+        price=price,
+        assumptions=_assumptions(spec, expected, guess),
+        diagnostics=(
+            *_unknowns(spec, missing, price),
+            *_guessed(spec, expected, guess),
+            *_overload(spec, missing),
+            *_late(spec, missing),
+        ),
+    )
+
+
+def runpod_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
+    """The expected month of `runpod_cost` alone."""
+    price = book.find("runpod", "serverless", spec.runpod.gpu)
+    spec = _filled(spec, estimated(spec))
+    if price is None or price.usd is None or _missing_figures(spec):
+        return None
+    return _month_usd(spec, price, Decimal(1), None)
+
+
+# ------------------------------------------------------------------------------------------------------- quantities
+def _filled(spec: ModelSpec, guess: Estimated | None) -> ModelSpec:
+    return replace(spec, performance=guess.expected) if guess else spec
+
+
+def _missing_figures(spec: ModelSpec) -> list[str]:
+    """The keys of the spec without which the worker time is unknown; none where it does not depend on them."""
+    if spec.runpod.workers_min >= spec.runpod.workers_max:
+        return []
+    if spec.traffic is None:
+        return ["traffic.requests_per_day"]
+    if spec.traffic.requests_per_day is None:
+        return ["traffic.log"]
+    if spec.traffic.requests_per_day <= 0:
+        return []
+    needed = {
+        "performance.service_time": spec.performance.service_time_s,
+        "performance.cold_start": spec.performance.cold_start_s,
+    }
+    return [key for key, value in needed.items() if value is None]
+
+
+def _estimate(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> PoolEstimate:
+    """The worker time at the expected traffic times `factor`; `active_share` where the spec has none."""
+    traffic, pool = spec.traffic, pool_of(spec)
+    profile = profile_of(traffic) if traffic else None
+    if traffic is None or profile is None:  # all workers are always on, or there is no traffic
+        return estimate(pool)
+    if traffic.batch:
+        return _run(spec, factor).estimate
+    share = traffic.active_share or active_share or Decimal(1)
+    return estimate_over(pool, profile.times(float(factor)), float(share))
+
+
+def _run(spec: ModelSpec, factor: Decimal = Decimal(1)) -> BatchRun:
+    assert spec.traffic is not None, "has a batch"
+    assert spec.traffic.batch is not None, "has a batch"
+    batch = spec.traffic.batch
+    return run_batch(pool_of(spec), int(_whole(batch.jobs * factor)), float(batch.within_s))
+
+
+def pool_of(spec: ModelSpec) -> Pool:
+    """The endpoint as a worker pool; its rate comes with the traffic's profile."""
+    target, performance = spec.runpod, spec.performance
+    concurrency, delay_s = performance.concurrency, 0.0
+    match target.scaling:
+        case QueueDelay(seconds=seconds):
+            delay_s = float(seconds)
+        case RequestCount(requests=requests):
+            concurrency = min(concurrency, requests)
+    return Pool(
+        arrivals_per_s=0.0,
+        service_s=float(performance.service_time_s or 0),
+        service_cv=float(performance.service_time_cv),
+        cold_start_s=float(performance.cold_start_s or 0),
+        start_delay_s=delay_s,
+        idle_timeout_s=float(target.idle_timeout_s or 0),
+        concurrency=concurrency,
+        workers_min=target.workers_min,
+        workers_max=target.workers_max,
+    )
+
+
+def _starts(found: PoolEstimate) -> Decimal:
+    return _whole(Decimal(found.starts_per_s) * MONTH_S)
+
+
+def _whole(quantity: Decimal) -> Decimal:
+    return quantity.quantize(Decimal(1), ROUND_HALF_UP)
+
+
+def _gpu_seconds(spec: ModelSpec, found: PoolEstimate) -> dict[str, Decimal]:
+    """GPU-seconds a month by what the workers do, each rounded once.
+
+    RunPod rounds each run of a worker up to the second: half a second per start on average, counted with the start.
+    """
+    room = max(spec.runpod.workers_max - found.billed, 0.0)
+    rounding = min(0.5 * found.starts_per_s, room)
+    workers = {
+        "busy": found.busy,
+        "idle": found.idle,
+        "cold_start": found.cold_start + rounding,
+        "always_on": found.always_on,
+    }
+    return {what: _whole(Decimal(n) * MONTH_S * spec.runpod.gpu_count) for what, n in workers.items()}
+
+
+# ------------------------------------------------------------------------------------------------------------ money
+def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> tuple[Line, ...]:
+    """The bill of the expected month; only the always-on workers where the rest is unknown, nothing without a price."""
+    if price is None or price.usd is None:
+        return ()
+    target = spec.runpod
+    if found:
+        quantities = _gpu_seconds(spec, found)
+    elif target.workers_min:
+        quantities = {"always_on": target.workers_min * target.gpu_count * MONTH_S}
+    else:
+        return ()
+    active_usd = price.usd * (1 - target.active_discount)
+    return tuple(
+        Line(
+            what=what,
+            quantity=quantity,
+            unit_price_usd=active_usd if what == "always_on" else price.usd,
+            price=price.id,
+        )
+        for what, quantity in quantities.items()
+    )
+
+
+def _spread(
+    spec: ModelSpec, price: Price | None, expected_usd: Decimal | None, guess: Estimated | None
+) -> tuple[Spread, Ends]:
+    """The lowest and highest bill over all that may be: rates × shares of active time × ends of an estimate's band.
+
+    More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves starts.
+    """
+    if expected_usd is None:
+        return Spread(), Ends()
+    bills = {
+        (factor, share, performance): _month_usd(replace(spec, performance=performance), price, factor, share)
+        for factor in _rates(spec)
+        for share in _shares(spec)
+        for performance in _performances(spec, guess)
+    }
+    low, high = min(bills, key=bills.__getitem__), max(bills, key=bills.__getitem__)
+    spread = Spread(low=bills[low], expected=expected_usd, high=bills[high])
+    return spread, Ends(low=_other_than_expected(spec, *low), high=_other_than_expected(spec, *high))
+
+
+def _other_than_expected(
+    spec: ModelSpec, factor: Decimal, share: Decimal | None, performance: Performance
+) -> tuple[str, ...]:
+    rate = () if factor == 1 else (f"rate {_plain(factor)} times",)
+    active = () if share is None else (f"active_share {_plain(share)}",)
+    return (*rate, *active, *(f"{name} {value}" for name, value, _ in _moved_times(spec, performance)))
+
+
+def _factors(
+    spec: ModelSpec, price: Price | None, expected_usd: Decimal | None, guess: Estimated | None
+) -> tuple[Factor, ...]:
+    """Each thing that the range holds, by itself."""
+    if expected_usd is None:
+        return ()
+    found = [
+        Factor(name="rate", value=f"{_plain(factor)} times", monthly_usd=_month_usd(spec, price, factor, None))
+        for factor in _rates(spec)
+        if factor != 1
+    ]
+    found += [
+        Factor(name="active_share", value=_plain(share), monthly_usd=_month_usd(spec, price, Decimal(1), share))
+        for share in _shares(spec)
+        if share is not None
+    ]
+    return tuple(found) + tuple(
+        Factor(name=name, value=value, monthly_usd=_month_usd(other, price, Decimal(1), None))
+        for performance in _performances(spec, guess)
+        for name, value, other in _moved_times(spec, performance)
+    )
+
+
+def _performances(spec: ModelSpec, guess: Estimated | None) -> list[Performance]:
+    return list(dict.fromkeys([spec.performance, *((guess.fast, guess.slow) if guess else ())]))
+
+
+def _moved_times(spec: ModelSpec, other: Performance) -> list[tuple[str, str, ModelSpec]]:
+    """The times of `other` that the spec does not have: name, value, and the spec with that one."""
+    own, found = spec.performance, []
+    if other.service_time_s != own.service_time_s:
+        alone = replace(own, service_time_s=other.service_time_s)
+        found.append(("service_time", f"{_plain(other.service_time_s)} s", replace(spec, performance=alone)))
+    if other.cold_start_s != own.cold_start_s:
+        alone = replace(own, cold_start_s=other.cold_start_s)
+        found.append(("cold_start", f"{_plain(other.cold_start_s)} s", replace(spec, performance=alone)))
+    return found
+
+
+def _rates(spec: ModelSpec) -> list[Decimal]:
+    span = spec.traffic.range if spec.traffic else None
+    return list(dict.fromkeys([Decimal(1), *((span.low, span.high) if span else ())]))
+
+
+def _shares(spec: ModelSpec) -> list[Decimal | None]:
+    """Shares of active time that the range holds besides the expected one: only where an hourly profile hides it."""
+    traffic = spec.traffic
+    hides = traffic is not None and traffic.active_share is None and bool(traffic.curve or traffic.hourly)
+    return [None, SESSIONS] if hides else [None]
+
+
+def _month_usd(spec: ModelSpec, price: Price | None, factor: Decimal, share: Decimal | None) -> Decimal:
+    found = _estimate(spec, factor, share)
+    return sum((line.amount_usd for line in _lines(spec, found, price)), Decimal(0))
+
+
+def _growth(spec: ModelSpec, price: Price | None, missing: list[str]) -> tuple[GrowthMonth, ...]:
+    """The bills of months 1, 6 and 12; none where the traffic does not grow."""
+    traffic = spec.traffic
+    if traffic is None or not traffic.growth_per_month or traffic.requests_per_day is None:
+        return ()
+    known = not missing and price is not None and price.usd is not None
+    months = []
+    for month in GROWTH_MONTHS:
+        factor = (1 + traffic.growth_per_month) ** (month - 1)
+        rate = (traffic.requests_per_day * factor).quantize(Decimal("0.001"), ROUND_HALF_UP)
+        usd = _month_usd(spec, price, factor, None) if known else None
+        months.append(GrowthMonth(month=month, requests_per_day=rate, monthly_usd=usd))
+    return tuple(months)
+
+
+def _deadline(spec: ModelSpec, price: Price | None, missing: list[str]) -> Deadline | None:
+    """How the batch does on `workers.max`, and what it takes to be in time."""
+    if missing or spec.traffic is None or spec.traffic.batch is None or spec.performance.service_time_s is None:
+        return None
+    run, batch = _run(spec), spec.traffic.batch
+    usd = None
+    if run.workers_needed is not None and price is not None and price.usd is not None:
+        enough = replace(spec, target=replace(spec.runpod, workers_max=run.workers_needed))
+        usd = _month_usd(enough, price, Decimal(1), None)
+    return Deadline(
+        jobs=batch.jobs,
+        within_s=batch.within_s,
+        takes_s=None if run.estimate.overloaded else _whole(Decimal(run.seconds)),
+        workers=spec.runpod.workers_max,
+        workers_needed=run.workers_needed,
+        monthly_usd_at_needed=usd,
+    )
+
+
+def _per_1000(spec: ModelSpec, found: PoolEstimate | None, total_usd: Decimal | None) -> Decimal | None:
+    """None without traffic, and in overload, where not every request is served."""
+    if total_usd is None or found is None or found.overloaded or spec.traffic is None:
+        return None
+    if spec.traffic.requests_per_day is None:
+        return None
+    requests = spec.traffic.requests_per_day * MONTH_DAYS
+    if requests < Decimal("0.001"):
+        return None
+    return (total_usd * 1000 / requests).quantize(Decimal("0.000001"), ROUND_HALF_UP)
+
+
+def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
+    """All workers on for an hour, those of the minimum at the Active rate."""
+    if price is None or price.usd is None:
+        return None
+    target = spec.runpod
+    paid = target.workers_max - target.workers_min * target.active_discount
+    return cents(paid * target.gpu_count * price.usd * 3600)
+
+
+# ------------------------------------------------------------------------------------------------------ explanations
+def _assumptions(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated | None) -> tuple[Assumption, ...]:
+    modelled = _modelled(spec) if found else []
+    if modelled and guess:
+        told = {item.name: item for item in guess.assumptions}
+        modelled = [told.pop(item.name, item) for item in modelled] + list(told.values())
+    return (*_facts(spec), *modelled, *(found.assumptions if found else ()))
+
+
+def _facts(spec: ModelSpec) -> list[Assumption]:
+    """What holds for any RunPod endpoint, whether or not its worker time is known."""
+    target = spec.runpod
+    facts = [
+        Assumption(name="month", value="730 h", source="convention"),
+        Assumption(
+            name="active_discount",
+            value=_percent(target.active_discount),
+            source="spec; RunPod grants one on request only, " + _PRICING,
+        ),
+        Assumption(
+            name="storage",
+            value="not included: container disk",
+            source=f"{_PRICING} bills it, docs.runpod.io/serverless/storage/overview includes it in the worker's price",
+            errs="low by at most 0.10 USD per GB and worker-month",
+        ),
+    ]
+    if target.volume:
+        facts.append(
+            Assumption(
+                name="network_volume",
+                value=f"not included: volume {target.volume}",
+                source=f"its size is not in the spec; {_PRICING}: 0.07 USD per GB and month, used or not",
+                errs="low",
+            )
+        )
+    return facts
+
+
+def _modelled(spec: ModelSpec) -> list[Assumption]:
+    """What the worker time rests on."""
+    target, performance, traffic = spec.runpod, spec.performance, spec.traffic
+    if target.workers_min >= target.workers_max or traffic is None or not traffic.requests_per_day:
+        return []
+    by_count = isinstance(target.scaling, RequestCount)
+    return [
+        *_arrivals(traffic),
+        Assumption(
+            name="traffic_range",
+            value=f"{_plain(traffic.range.low)} to {_plain(traffic.range.high)} times the expected rate",
+            source="spec",
+        ),
+        Assumption(name="service_time", value=f"{_plain(performance.service_time_s)} s", source="spec"),
+        Assumption(name="service_time_cv", value=_plain(performance.service_time_cv), source="spec"),
+        Assumption(name="concurrency", value=str(performance.concurrency), source="spec"),
+        Assumption(name="cold_start", value=f"{_plain(performance.cold_start_s)} s", source="spec"),
+        Assumption(
+            name="cold_start_billed",
+            value="all of it",
+            source=f"{_PRICING}: billed from worker start; its page on workers says that Initializing is not",
+            errs="high where part of the start is not billed",
+        ),
+        _idle_timeout(spec),
+        Assumption(
+            name="start_rule",
+            value=f"one worker per {target.scaling.requests} waiting or running requests"
+            if isinstance(target.scaling, RequestCount)
+            else f"a worker for requests that have waited {_plain(target.scaling.seconds)} s",
+            source="spec",
+            errs="high where more requests than one worker serves at once are allowed per worker" if by_count else None,
+        ),
+        Assumption(
+            name="dispatch",
+            value="fullest worker first, then the one that became idle last",
+            source="default; RunPod documents no rule",
+            errs="low with several workers where requests are spread over all warm ones",
+        ),
+        Assumption(
+            name="billing_increment",
+            value="1 s, rounded up: half a second per worker start",
+            source=_PRICING,
+        ),
+        Assumption(
+            name="extra_workers",
+            value="none",
+            source="docs.runpod.io/serverless: up to two beyond the wanted number may be started",
+            errs="low",
+        ),
+    ]
+
+
+def _arrivals(traffic: Traffic) -> list[Assumption]:
+    """How requests are taken to come, and which way that errs."""
+    rate = _plain(_mean(traffic))
+    if traffic.batch:
+        value = f"{rate} requests at {traffic.batch.at} {traffic.time_zone} each day, served in waves"
+        errs = "the last wave takes longer where service times vary"
+        return [Assumption(name="arrivals", value=value, source="spec", errs=errs)]
+    sessions = "high where requests come in sessions with quiet times between, and workers scale to zero"
+    if traffic.observed is None and not traffic.hourly and traffic.curve in (None, Curve.CONSTANT):
+        shown, source = f"Poisson at a constant rate, {rate} requests a day", "spec (rate), default (pattern)"
+    elif traffic.observed is not None:
+        shown, source = f"Poisson at the rates of the log, {rate} requests a day", "log (rates), default (pattern)"
+        sessions = "either way, with bursts shorter than ten minutes"
+    else:
+        by = f"the curve {traffic.curve}" if traffic.curve else "the hour"
+        shown, source = f"Poisson at rates by {by}, {rate} requests a day", "spec (rates), default (pattern)"
+    found = [Assumption(name="arrivals", value=shown, source=source, errs=None if traffic.active_share else sessions)]
+    if traffic.active_share is not None:
+        value = f"requests come {_percent(traffic.active_share)} of the time, at the rate divided by it"
+        found.append(Assumption(name="active_share", value=value, source="spec"))
+    elif traffic.curve or traffic.hourly:
+        value = f"100 % of the time, in the range also {_percent(SESSIONS)}"
+        found.append(Assumption(name="active_share", value=value, source="default", errs=sessions))
+    if traffic.active_share is not None and traffic.active_share < 1:
+        found.append(
+            Assumption(
+                name="transitions",
+                value="not included: sessions last much longer than an idle timeout",
+                source="default, docs/traffic.md",
+                errs="low where sessions are shorter",
+            )
+        )
+    if traffic.cv is not None and traffic.cv != 1:
+        found.append(
+            Assumption(
+                name="cv",
+                value=f"1 (Poisson), where the traffic has {_plain(traffic.cv.quantize(Decimal('0.01')))}",
+                source="spec" if traffic.observed is None else "log",
+                errs="either way: clients with their recorded bursts were off by 8 % in the median, 66 % at worst in "
+                "19 of 20",
+            )
+        )
+    return found
+
+
+def _mean(traffic: Traffic) -> Decimal:
+    """Requests a day, as shown: whole where there are many."""
+    mean = traffic.requests_per_day or Decimal(0)
+    return mean if traffic.observed is None else mean.quantize(Decimal(1) if mean >= 100 else Decimal("0.001"))
+
+
+def _idle_timeout(spec: ModelSpec) -> Assumption:
+    if spec.runpod.idle_timeout_s is not None:
+        return Assumption(name="idle_timeout", value=f"{spec.runpod.idle_timeout_s} s", source="spec")
+    return Assumption(
+        name="idle_timeout",
+        value="0 s",
+        source="request-count scaling has none; how fast RunPod scales in is not documented",
+        errs="low",
+    )
+
+
+def _plain(number: Decimal | None) -> str:
+    """Without exponent and trailing zeros."""
+    return "unknown" if number is None else format(number.normalize(), "f")
+
+
+def _percent(share: Decimal) -> str:
+    return f"{_plain(share * 100)} %"
+
+
+def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[Diagnostic]:
+    place = Location(spec.file)
+    found = []
+    if missing:
+        found.append(
+            Diagnostic(
+                code="plan/cost-unknown",
+                severity=Severity.WARNING,
+                summary=f"the monthly cost of {spec.name} is unknown: its spec does not say {' and '.join(missing)}",
+                where=place,
+                hint="`deploy plan` reads logs; where it does not, say `requests_per_day` instead"
+                if missing == ["traffic.log"]
+                else _ways_to_know(spec)
+                if spec.traffic
+                else "say how much is asked of it, for instance `traffic: {requests_per_day: 1000}`",
+            )
+        )
+    if price is None or price.usd is None:
+        found.append(
+            Diagnostic(
+                code="plan/price-unknown",
+                severity=Severity.WARNING,
+                summary=f"the monthly cost of {spec.name} is unknown: no price is known for {spec.runpod.gpu}",
+                where=place,
+                hint="choose a GPU pool with a price (`deploy prices` lists them)",
+            )
+        )
+    return found
+
+
+def _guessed(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated | None) -> list[Diagnostic]:
+    """That a bill rests on estimates must not be seen only by those who ask for the explanation."""
+    names = {"service_time": "its service time", "cold_start": "its cold start"}
+    told = {item.name for item in guess.assumptions} if guess and found and _modelled(spec) else set()
+    which = [shown for name, shown in names.items() if name in told]
+    if not which:
+        return []
+    return [
+        Diagnostic(
+            code="plan/estimated",
+            severity=Severity.NOTE,
+            summary=f"the cost of {spec.name} rests on estimates from the size of its model: {' and '.join(which)}",
+            where=Location(spec.file),
+            hint="measure and add it, for instance `performance: {service_time: 1.8s, cold_start: 25s}`",
+        )
+    ]
+
+
+def _ways_to_know(spec: ModelSpec) -> str:
+    measured = "measure and add it, for instance `performance: {service_time: 1.8s, cold_start: 25s}`"
+    if isinstance(spec.serves, Model) and spec.traffic and spec.traffic.tokens is None:
+        return (
+            f"say `traffic.tokens`, for instance `tokens: {{in: 500, out: 200}}`, to have it estimated; or {measured}"
+        )
+    return measured
+
+
+def _overload(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
+    """More arrives than all workers serve, always or in some hours; at the expected or at the high rate."""
+    traffic, service_s = spec.traffic, spec.performance.service_time_s
+    profile = profile_of(traffic) if traffic else None
+    if traffic is None or traffic.batch or profile is None or not service_s or missing:
+        return []
+    for when, factor in (("", Decimal(1)), (" at the high end of its range", traffic.range.high)):
+        found = _overloaded(spec, traffic, profile.times(float(factor)), when)
+        if found:
+            return [found]
+    return []
+
+
+def _overloaded(spec: ModelSpec, traffic: Traffic, profile: RateProfile, when: str) -> Diagnostic | None:
+    pool = pool_of(spec)
+    load, peak = profile.mean_per_s * pool.service_s, profile.peak_per_s * pool.service_s
+    if peak < pool.slots or peak <= 0:
+        return None
+    often, outcome = "", "the queue grows without end, and the cost is that of all workers"
+    if load < pool.slots:
+        most_per_s, load = pool.slots / pool.service_s, peak
+        first = next(hour for hour, (_, rate) in enumerate(profile.stretches) if rate >= most_per_s)
+        often = f" from {hour_of_week(first)}" if traffic.observed is None else " in its busiest time"
+        often += f" ({profile.share_above(most_per_s) * 100:.2g} % of the time)"
+        outcome = f"up to {profile.longest_queue(most_per_s):,.0f} requests wait until there is less"
+    return Diagnostic(
+        code="plan/overload",
+        severity=Severity.WARNING,
+        summary=f"the traffic of {spec.name}{when}{often} keeps {load:,.1f} requests in service, more than the "
+        f"{pool.slots:,} that {pool.workers_max} workers serve at once: {outcome}",
+        where=Location(spec.file),
+        hint=f"raise `workers.max` to {int(load / pool.concurrency) + 1} or more",
+    )
+
+
+def _late(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
+    """The batch is not done within its time, or never."""
+    found = None if missing else _deadline(spec, None, missing)
+    if found is None or (found.takes_s is not None and found.takes_s <= found.within_s):
+        return []
+    takes = "more than a day" if found.takes_s is None else f"{_plain(found.takes_s)} s"
+    hint = "no number of workers is enough: a cold start and one request take longer"
+    if found.workers_needed is not None:
+        hint = f"raise `workers.max` to {found.workers_needed}, or give it more time"
+    return [
+        Diagnostic(
+            code="plan/deadline",
+            severity=Severity.WARNING,
+            summary=f"the batch of {spec.name}, {found.jobs:,} requests, takes {takes} on {found.workers} workers, "
+            f"more than `within` {_plain(found.within_s)} s",
+            where=Location(spec.file),
+            hint=hint,
+        )
+    ]
