@@ -12,27 +12,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 
 from baseload.planner.cost import (
-    GROWTH_MONTHS,
     MONTH_DAYS,
     MONTH_S,
     SESSIONS,
     Cost,
     Deadline,
-    Ends,
-    Factor,
-    GrowthMonth,
     Line,
     Split,
-    Spread,
     cents,
 )
+from baseload.planner.cost_range import factors, growth, plain, spread
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.performance import Estimated, estimated
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.spec.model import Curve, Model, ModelSpec, Performance, QueueDelay, RequestCount, Traffic
+from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
 from baseload.planner.traffic.batch import BatchRun, run_batch
 from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
 
@@ -49,13 +46,14 @@ def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
     lines = _lines(spec, expected, price)
     known = {line.what: line.amount_usd for line in lines}
     total = sum(known.values(), Decimal(0)) if expected and price and price.usd else None
-    spread, ends = _spread(spec, price, total, guess)
+    month_usd = partial(_month_usd, price)
+    span, ends = spread(spec, month_usd, total, guess)
     return Cost(
-        monthly_usd=spread,
+        monthly_usd=span,
         performance=spec.performance,
         ends=ends,
-        factors=_factors(spec, price, total, guess),
-        growth=_growth(spec, price, missing),
+        factors=factors(spec, month_usd, total, guess),
+        growth=growth(spec, month_usd, known=total is not None),
         deadline=_deadline(spec, price, missing),
         split_usd=Split(**known),
         at_least_usd=sum(known.values(), Decimal(0)),
@@ -81,7 +79,7 @@ def runpod_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     spec = _filled(spec, estimated(spec))
     if price is None or price.usd is None or _missing_figures(spec):
         return None
-    return _month_usd(spec, price, Decimal(1), None)
+    return _month_usd(price, spec, Decimal(1), None)
 
 
 # ------------------------------------------------------------------------------------------------------- quantities
@@ -195,103 +193,9 @@ def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> 
     )
 
 
-def _spread(
-    spec: ModelSpec, price: Price | None, expected_usd: Decimal | None, guess: Estimated | None
-) -> tuple[Spread, Ends]:
-    """The lowest and highest bill over all that may be: rates × shares of active time × ends of an estimate's band.
-
-    More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves starts.
-    """
-    if expected_usd is None:
-        return Spread(), Ends()
-    bills = {
-        (factor, share, performance): _month_usd(replace(spec, performance=performance), price, factor, share)
-        for factor in _rates(spec)
-        for share in _shares(spec)
-        for performance in _performances(spec, guess)
-    }
-    low, high = min(bills, key=bills.__getitem__), max(bills, key=bills.__getitem__)
-    spread = Spread(low=bills[low], expected=expected_usd, high=bills[high])
-    return spread, Ends(low=_other_than_expected(spec, *low), high=_other_than_expected(spec, *high))
-
-
-def _other_than_expected(
-    spec: ModelSpec, factor: Decimal, share: Decimal | None, performance: Performance
-) -> tuple[str, ...]:
-    rate = () if factor == 1 else (f"rate {_plain(factor)} times",)
-    active = () if share is None else (f"active_share {_plain(share)}",)
-    return (*rate, *active, *(f"{name} {value}" for name, value, _ in _moved_times(spec, performance)))
-
-
-def _factors(
-    spec: ModelSpec, price: Price | None, expected_usd: Decimal | None, guess: Estimated | None
-) -> tuple[Factor, ...]:
-    """Each thing that the range holds, by itself."""
-    if expected_usd is None:
-        return ()
-    found = [
-        Factor(name="rate", value=f"{_plain(factor)} times", monthly_usd=_month_usd(spec, price, factor, None))
-        for factor in _rates(spec)
-        if factor != 1
-    ]
-    found += [
-        Factor(name="active_share", value=_plain(share), monthly_usd=_month_usd(spec, price, Decimal(1), share))
-        for share in _shares(spec)
-        if share is not None
-    ]
-    return tuple(found) + tuple(
-        Factor(name=name, value=value, monthly_usd=_month_usd(other, price, Decimal(1), None))
-        for performance in _performances(spec, guess)
-        for name, value, other in _moved_times(spec, performance)
-    )
-
-
-def _performances(spec: ModelSpec, guess: Estimated | None) -> list[Performance]:
-    return list(dict.fromkeys([spec.performance, *((guess.fast, guess.slow) if guess else ())]))
-
-
-def _moved_times(spec: ModelSpec, other: Performance) -> list[tuple[str, str, ModelSpec]]:
-    """The times of `other` that the spec does not have: name, value, and the spec with that one."""
-    own, found = spec.performance, []
-    if other.service_time_s != own.service_time_s:
-        alone = replace(own, service_time_s=other.service_time_s)
-        found.append(("service_time", f"{_plain(other.service_time_s)} s", replace(spec, performance=alone)))
-    if other.cold_start_s != own.cold_start_s:
-        alone = replace(own, cold_start_s=other.cold_start_s)
-        found.append(("cold_start", f"{_plain(other.cold_start_s)} s", replace(spec, performance=alone)))
-    return found
-
-
-def _rates(spec: ModelSpec) -> list[Decimal]:
-    span = spec.traffic.range if spec.traffic else None
-    return list(dict.fromkeys([Decimal(1), *((span.low, span.high) if span else ())]))
-
-
-def _shares(spec: ModelSpec) -> list[Decimal | None]:
-    """Shares of active time that the range holds besides the expected one: only where an hourly profile hides it."""
-    traffic = spec.traffic
-    hides = traffic is not None and traffic.active_share is None and bool(traffic.curve or traffic.hourly)
-    return [None, SESSIONS] if hides else [None]
-
-
-def _month_usd(spec: ModelSpec, price: Price | None, factor: Decimal, share: Decimal | None) -> Decimal:
+def _month_usd(price: Price | None, spec: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
     found = _estimate(spec, factor, share)
     return sum((line.amount_usd for line in _lines(spec, found, price)), Decimal(0))
-
-
-def _growth(spec: ModelSpec, price: Price | None, missing: list[str]) -> tuple[GrowthMonth, ...]:
-    """The bills of months 1, 6 and 12; none where the traffic does not grow."""
-    traffic = spec.traffic
-    if traffic is None or not traffic.growth_per_month or traffic.requests_per_day is None:
-        return ()
-    known = not missing and price is not None and price.usd is not None
-    months = []
-    for month in GROWTH_MONTHS:
-        factor = (1 + traffic.growth_per_month) ** (month - 1)
-        rate = (traffic.requests_per_day * factor).quantize(Decimal("0.001"), ROUND_HALF_UP)
-        usd = _month_usd(spec, price, factor, None) if known else None
-        months.append(GrowthMonth(month=month, requests_per_day=rate, monthly_usd=usd))
-    return tuple(months)
 
 
 def _deadline(spec: ModelSpec, price: Price | None, missing: list[str]) -> Deadline | None:
@@ -302,7 +206,7 @@ def _deadline(spec: ModelSpec, price: Price | None, missing: list[str]) -> Deadl
     usd = None
     if run.workers_needed is not None and price is not None and price.usd is not None:
         enough = replace(spec, target=replace(spec.runpod, workers_max=run.workers_needed))
-        usd = _month_usd(enough, price, Decimal(1), None)
+        usd = _month_usd(price, enough, Decimal(1), None)
     return Deadline(
         jobs=batch.jobs,
         within_s=batch.within_s,
@@ -382,13 +286,13 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
         *_arrivals(traffic),
         Assumption(
             name="traffic_range",
-            value=f"{_plain(traffic.range.low)} to {_plain(traffic.range.high)} times the expected rate",
+            value=f"{plain(traffic.range.low)} to {plain(traffic.range.high)} times the expected rate",
             source="spec",
         ),
-        Assumption(name="service_time", value=f"{_plain(performance.service_time_s)} s", source="spec"),
-        Assumption(name="service_time_cv", value=_plain(performance.service_time_cv), source="spec"),
+        Assumption(name="service_time", value=f"{plain(performance.service_time_s)} s", source="spec"),
+        Assumption(name="service_time_cv", value=plain(performance.service_time_cv), source="spec"),
         Assumption(name="concurrency", value=str(performance.concurrency), source="spec"),
-        Assumption(name="cold_start", value=f"{_plain(performance.cold_start_s)} s", source="spec"),
+        Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
         Assumption(
             name="cold_start_billed",
             value="all of it",
@@ -400,7 +304,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
             name="start_rule",
             value=f"one worker per {target.scaling.requests} waiting or running requests"
             if isinstance(target.scaling, RequestCount)
-            else f"a worker for requests that have waited {_plain(target.scaling.seconds)} s",
+            else f"a worker for requests that have waited {plain(target.scaling.seconds)} s",
             source="spec",
             errs="high where more requests than one worker serves at once are allowed per worker" if by_count else None,
         ),
@@ -426,7 +330,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
 
 def _arrivals(traffic: Traffic) -> list[Assumption]:
     """How requests are taken to come, and which way that errs."""
-    rate = _plain(_mean(traffic))
+    rate = plain(_mean(traffic))
     if traffic.batch:
         value = f"{rate} requests at {traffic.batch.at} {traffic.time_zone} each day, served in waves"
         errs = "the last wave takes longer where service times vary"
@@ -460,7 +364,7 @@ def _arrivals(traffic: Traffic) -> list[Assumption]:
         found.append(
             Assumption(
                 name="cv",
-                value=f"1 (Poisson), where the traffic has {_plain(traffic.cv.quantize(Decimal('0.01')))}",
+                value=f"1 (Poisson), where the traffic has {plain(traffic.cv.quantize(Decimal('0.01')))}",
                 source="spec" if traffic.observed is None else "log",
                 errs="either way: clients with their recorded bursts were off by 8 % in the median, 66 % at worst in "
                 "19 of 20",
@@ -486,13 +390,8 @@ def _idle_timeout(spec: ModelSpec) -> Assumption:
     )
 
 
-def _plain(number: Decimal | None) -> str:
-    """Without exponent and trailing zeros."""
-    return "unknown" if number is None else format(number.normalize(), "f")
-
-
 def _percent(share: Decimal) -> str:
-    return f"{_plain(share * 100)} %"
+    return f"{plain(share * 100)} %"
 
 
 def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[Diagnostic]:
@@ -592,7 +491,7 @@ def _late(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
     found = None if missing else _deadline(spec, None, missing)
     if found is None or (found.takes_s is not None and found.takes_s <= found.within_s):
         return []
-    takes = "more than a day" if found.takes_s is None else f"{_plain(found.takes_s)} s"
+    takes = "more than a day" if found.takes_s is None else f"{plain(found.takes_s)} s"
     hint = "no number of workers is enough: a cold start and one request take longer"
     if found.workers_needed is not None:
         hint = f"raise `workers.max` to {found.workers_needed}, or give it more time"
@@ -601,7 +500,7 @@ def _late(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
             code="plan/deadline",
             severity=Severity.WARNING,
             summary=f"the batch of {spec.name}, {found.jobs:,} requests, takes {takes} on {found.workers} workers, "
-            f"more than `within` {_plain(found.within_s)} s",
+            f"more than `within` {plain(found.within_s)} s",
             where=Location(spec.file),
             hint=hint,
         )
