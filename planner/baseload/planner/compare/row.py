@@ -1,0 +1,249 @@
+"""What a comparison is made of: rows, what can be said of each, and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from baseload.planner.cost import Spread
+from baseload.planner.latency import Latency, latency_over
+from baseload.planner.pool import Assumption
+from baseload.planner.prices import Price
+from baseload.planner.targets.workers import Fleet, pool_of
+
+if TYPE_CHECKING:
+    from baseload.planner.spec.model import ModelSpec
+    from baseload.planner.targets.bill import Demand
+
+SCHEMA = "baseload.compare/1"
+UNKNOWN_MONTH = Spread()
+NO_PRICE = "no price is published, and none is entered"
+SAME_SPEED = "the speed on this GPU is not known: billed as if it were the speed on the spec's own"
+
+
+class Status(StrEnum):
+    """What can be said of a row; only the first is ranked."""
+
+    RANKED = "ranked"
+    SAME_SPEED = "same-speed"
+    """Priced as if this GPU were as fast as the spec's own, which is not known."""
+    UNKNOWN = "unknown"
+    """A figure is missing."""
+    UNPRICED = "unpriced"
+    IMPOSSIBLE = "impossible"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One target, GPU and mode. None is unknown."""
+
+    target: str
+    gpu: str
+    """The provider's own name of it."""
+    gpu_count: int
+    """Of one worker."""
+    mode: str
+    status: Status
+    deployable: bool
+    """By this version."""
+    own: bool = False
+    """The spec's own target as it stands."""
+    reasons: tuple[str, ...] = ()
+    """Why it is not ranked."""
+    monthly_usd: Spread = UNKNOWN_MONTH
+    usd_per_1000_requests: Decimal | None = None
+    hourly_worst_case_usd: Decimal | None = None
+    """All workers on, what is billed beside them not counted."""
+    p95_s: float | None = None
+    """From arrival to answer at the expected traffic, the provider's own ways not counted."""
+    cold_share: float | None = None
+    """Of the requests, those that wait for a worker to start."""
+    added_s: tuple[Decimal | None, Decimal | None] | None = None
+    """Low and high of the provider's own ways, where it publishes or anybody measured any."""
+    limits_broken: tuple[str, ...] = ()
+    """Of the spec's `limits`."""
+    caveats: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    method: str | None = None
+    price: Price | None = None
+    distinguishable: bool = True
+    """False where the range overlaps with that of the best row."""
+
+    @property
+    def id(self) -> str:
+        """`target/gpu/mode`."""
+        return f"{self.target}/{self.gpus}/{self.mode}"
+
+    @property
+    def gpus(self) -> str:
+        """`2 × ADA_24`; a machine has a name of its own, whatever it holds."""
+        machine = self.price is not None and self.price.unit.startswith("instance-")
+        return f"{self.gpu_count} × {self.gpu}" if self.gpu_count > 1 and not machine else self.gpu
+
+    def to_json(self) -> dict[str, Any]:
+        """Amounts as decimal strings."""
+        month = self.monthly_usd
+        return {
+            "id": self.id,
+            "target": self.target,
+            "gpu": self.gpu,
+            "gpu_count": self.gpu_count,
+            "mode": self.mode,
+            "status": str(self.status),
+            "deployable": self.deployable,
+            "own": self.own,
+            "distinguishable": self.distinguishable,
+            "reasons": list(self.reasons),
+            "monthly_usd": {"low": _text(month.low), "expected": _text(month.expected), "high": _text(month.high)},
+            "usd_per_1000_requests": _text(self.usd_per_1000_requests),
+            "hourly_worst_case_usd": _text(self.hourly_worst_case_usd),
+            "p95_s": None if self.p95_s is None else round(self.p95_s, 3),
+            "cold_share": None if self.cold_share is None else round(self.cold_share, 6),
+            "added_s": None if self.added_s is None else [_text(end) for end in self.added_s],
+            "limits_broken": list(self.limits_broken),
+            "caveats": list(self.caveats),
+            "assumptions": [
+                {"name": item.name, "value": item.value, "source": item.source, "errs": item.errs}
+                for item in self.assumptions
+            ],
+            "method": self.method,
+            "price": None if self.price is None else self.price.to_json(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All rows of one spec: ranked by the expected month, then those at the same speed, then those without a figure."""
+
+    name: str
+    spec_digest: str
+    book: str
+    rows: tuple[Row, ...]
+
+    @property
+    def best(self) -> Row | None:
+        """The smallest expected month."""
+        return next(iter(self.of(Status.RANKED)), None)
+
+    @property
+    def best_deployable(self) -> Row | None:
+        """The smallest expected month of what this version deploys within the spec's limits."""
+        found = (row for row in self.of(Status.RANKED) if row.deployable and not row.limits_broken)
+        return next(found, None)
+
+    def of(self, status: Status) -> tuple[Row, ...]:
+        """The rows of a status, in order."""
+        return tuple(row for row in self.rows if row.status is status)
+
+    def to_json(self) -> dict[str, Any]:
+        """`baseload.compare/1`."""
+        best, deployable = self.best, self.best_deployable
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "spec_digest": self.spec_digest,
+            "book": self.book,
+            "best": None if best is None else best.id,
+            "best_deployable": None if deployable is None else deployable.id,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+def ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """In their order, those marked that cannot be told from the best."""
+    ordered = sorted(rows, key=_order)
+    best = ordered[0] if ordered and ordered[0].status is Status.RANKED else None
+    return tuple(
+        replace(row, distinguishable=False)
+        if best is not None and row is not best and row.status is Status.RANKED and _overlap(row, best)
+        else row
+        for row in ordered
+    )
+
+
+def _order(row: Row) -> tuple[int, Decimal, Decimal, str]:
+    month = row.monthly_usd
+    return list(Status).index(row.status), month.expected or Decimal(0), month.high or Decimal(0), row.id
+
+
+def _overlap(one: Row, other: Row) -> bool:
+    a, b = one.monthly_usd, other.monthly_usd
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return True
+    return a.low <= b.high and b.low <= a.high
+
+
+def limited(row: Row, spec: ModelSpec) -> Row:
+    """With the limits of the spec that it breaks."""
+    pairs = (
+        ("monthly_usd", spec.limits.monthly_usd, row.monthly_usd.expected),
+        ("hourly_worst_case_usd", spec.limits.hourly_worst_case_usd, row.hourly_worst_case_usd),
+    )
+    broken = (name for name, most, actual in pairs if most is not None and actual is not None and actual > most)
+    return replace(row, limits_broken=tuple(broken))
+
+
+def envelope(spreads: Sequence[Spread]) -> Spread:
+    """The expected month of the first, the ends of all; unknown where that of the first is."""
+    lows = [spread.low for spread in spreads if spread.low is not None]
+    highs = [spread.high for spread in spreads if spread.high is not None]
+    if spreads[0].expected is None or not lows or not highs:
+        return Spread()
+    return Spread(low=min(lows), expected=spreads[0].expected, high=max(highs))
+
+
+def judged(row: Row, unpriced: Sequence[str], unknown: Sequence[str], same_speed: bool) -> Row:
+    """With the status that its figures allow; an amount stands only where all of it is known."""
+    if unpriced:
+        itself = row.price is None or row.price.id in unpriced
+        why = NO_PRICE if itself else f"no price is known for {', '.join(unpriced)}"
+        return replace(row, status=Status.UNPRICED, reasons=(why,), monthly_usd=UNKNOWN_MONTH)
+    if unknown or row.monthly_usd.expected is None:
+        return replace(row, status=Status.UNKNOWN, reasons=tuple(unknown), monthly_usd=UNKNOWN_MONTH)
+    return replace(row, status=Status.SAME_SPEED, reasons=(SAME_SPEED,)) if same_speed else row
+
+
+def served(row: Row, demand: Demand | None, fleet: Fleet) -> Row:
+    """With its latency; impossible where more arrives in the mean than all workers serve."""
+    if row.status is Status.UNKNOWN or demand is None or demand.service_s is None or demand.requests_per_day <= 0:
+        return row
+    load, slots = _load(demand), fleet.workers_max * demand.concurrency
+    if load >= slots:
+        needed = int(load / demand.concurrency) + 1
+        why = f"{load:,.1f} requests are in service in the mean, {fleet.workers_max} workers serve {slots:,} at once"
+        return replace(
+            row,
+            status=Status.IMPOSSIBLE,
+            reasons=(f"{why}: `workers.max` {needed} or more would do",),
+            monthly_usd=UNKNOWN_MONTH,
+            usd_per_1000_requests=None,
+        )
+    if demand.cold_start_s is None and fleet.workers_min < fleet.workers_max:
+        return row
+    found = _latency(demand, fleet)
+    caveats = () if found.p95_s is not None else ("more arrives in the busiest times than all workers serve",)
+    cold = found.cold_share if found.p95_s is not None else None
+    return replace(row, p95_s=found.p95_s, cold_share=cold, caveats=(*row.caveats, *caveats))
+
+
+def _latency(demand: Demand, fleet: Fleet) -> Latency:
+    return latency_over([(float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()])
+
+
+def _load(demand: Demand) -> float:
+    """Requests in service, in the mean."""
+    return float(demand.requests_per_day) / 86_400 * float(demand.service_s or 0)
+
+
+def unknown_figure(name: str) -> str:
+    """What a bill's missing figure means to a reader."""
+    if name == "idle_timeout":
+        return "when an idle worker stops is not published"
+    return f"the spec does not say `{name}`"
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else format(value, "f")
