@@ -631,10 +631,18 @@ def doubts(pool: Pool) -> tuple[str, ...]:
         found.append("many workers start in one cold start and expire before the last is up")
     if c == 1 and tau < 3 * pool.service_s and pool.workers_max > 3:
         found.append("timeouts as short as services, at concurrency 1")
+    elif c <= 2 and tau < 1.5 * pool.service_s and several and pool.load > 0.2:
+        found.append("timeouts as short as services, at little concurrency")
     if pool.cold_start_billed == 0 and tau < cold_s:
         found.append("cold starts are free and longer than the timeout")
     if pool.start_delay_s > 0 and pool.load > 0.3 * c:
         found.append("a start delay under load")
+    elif pool.start_delay_s > 0 and pool.workers_max > 1:
+        kept = c * max(pool.workers_min + pool.dedicated, 1)
+        if _poisson_tail(pool.load, [kept])[0] * pool.arrivals_per_s * tau > 0.5:
+            found.append("a start delay, and further workers that keep busy enough to stay once started")
+        elif c == 1 and several and tau < 3 * pool.start_delay_s and pool.arrivals_per_s * _waits_s(pool) > 0.2:
+            found.append("a start delay, and a timeout hardly longer")
     if pool.dispatch is not Dispatch.PACKED:
         found.append(f"{pool.dispatch} dispatch")
     if pool.peakedness > 2:
@@ -650,6 +658,10 @@ def doubts(pool: Pool) -> tuple[str, ...]:
     )
     found += [f"not in the closed form: {name}" for given, name in left_out if given]
     return tuple(found)
+
+
+def _waits_s(pool: Pool) -> float:
+    return pool.cold_start_s + pool.start_delay_s
 
 
 def _assumptions(pool: Pool) -> tuple[Assumption, ...]:

@@ -207,13 +207,15 @@ def simulate(
     warm_up_s: float | None = None,
     until_s: float | None = None,
     tolerance: float = 0.0,
+    weights: tuple[tuple[float, int], ...] = (),
     fast: bool = False,
 ) -> Simulated:
     """Simulate `requests` requests drawn from `arrivals` (by default Poisson at the pool's rate).
 
     The window opens after `warm_up_s` (by default some lifetimes of a worker) and closes with the last request, or at
-    `until_s`, or as soon as half the 95 % interval of the bill is below `tolerance` times the bill. With `fast`,
-    raises ModuleNotFoundError where numba is not installed.
+    `until_s`, or as soon as half the 95 % interval of the bill is below `tolerance` times the bill. `weights` are
+    (second, how often time counts from then on), rising, and no interval then: what is simulated of a dense stream
+    can stand for the rest of it. With `fast`, raises ModuleNotFoundError where numba is not installed.
     """
     kernel = _kernel(fast)
     arrivals = arrivals or Arrivals.constant(pool.arrivals_per_s)
@@ -225,6 +227,7 @@ def simulate(
         closes_s=math.inf if until_s is None else until_s,
         batch_s=max(pool.idle_timeout_s + pool.cold_start_s + pool.service_s, 20 / max(rate, 1e-300)),
         tolerance=tolerance,
+        weights=weights,
     )
     return _run(kernel, pool, window, seed, _drawn(kernel, pool, arrivals, requests, seed))
 
@@ -295,6 +298,7 @@ class _Window:
     closes_s: float
     batch_s: float
     tolerance: float
+    weights: tuple[tuple[float, int], ...] = ()
 
 
 def _kernel(fast: bool) -> _Kernel:
@@ -408,6 +412,8 @@ def _rules(pool: Pool, window: _Window) -> events.Rules:
         schedule_s=[float(start) for start, _ in pool.schedule],
         schedule_min=[lowest for _, lowest in pool.schedule],
         period_s=float(pool.schedule_period_s),
+        weights_s=[float(begins_s) for begins_s, _ in window.weights],
+        weights=[weight for _, weight in window.weights],
         opens_s=float(window.opens_s),
         closes_s=float(window.closes_s),
         batch_s=float(window.batch_s),
@@ -418,7 +424,7 @@ def _rules(pool: Pool, window: _Window) -> events.Rules:
 def _simulated(
     pool: Pool, counts: Sequence[int], sums: Sequence[float], waits: Sequence[int], latencies: Sequence[int]
 ) -> Simulated:
-    length = sums[events.CLOSED_S] - sums[events.OPENED_S]
+    length = sums[events.COUNTED_S]
     per = 1 / length if length > 0 else 0.0
     ready, busy, always_on = (sums[k] * per for k in (events.READY, events.BUSY, events.ALWAYS_ON))
     seen = counts[events.IN_WINDOW]

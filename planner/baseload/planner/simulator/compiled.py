@@ -45,8 +45,10 @@ class Compiled:
         return np.zeros(n, dtype=np.int64)
 
     def rules(self, rules: events.Rules) -> events.Rules:
-        """The schedule as arrays."""
+        """Schedule and weights as arrays."""
         return rules._replace(
             schedule_s=np.array(rules.schedule_s, dtype=np.float64),
             schedule_min=np.array(rules.schedule_min, dtype=np.int64),
+            weights_s=np.array(rules.weights_s, dtype=np.float64),
+            weights=np.array(rules.weights, dtype=np.int64),
         )

@@ -30,11 +30,12 @@ GROUPS = 16
 STUDENT_15 = 2.131
 """97.5 % quantile of Student's t with 15 degrees of freedom."""
 
-# Where the loop leaves its results: counts of requests and workers, worker-seconds since the window opened.
+# Where the loop leaves its results: counts of requests and workers, worker-seconds since the window opened, and its
+# seconds; each as often as the weight of its time says.
 ARRIVED, SERVED, REJECTED, FAILED, WAITING, SERVING, PEAK_WAITING, STARTS, IN_WINDOW, REFUSED, WAITED, COLD = range(12)
 COUNTS = 12
-READY, BUSY, ALWAYS_ON, STARTING, ROUNDED, BASE_BUSY, OPENED_S, CLOSED_S, HALF_WIDTH = range(9)
-SUMS = 9
+READY, BUSY, ALWAYS_ON, STARTING, ROUNDED, BASE_BUSY, COUNTED_S, HALF_WIDTH = range(8)
+SUMS = 8
 
 
 class Rules(NamedTuple):
@@ -67,6 +68,9 @@ class Rules(NamedTuple):
     """When, within the period, the minimum changes; the first entry is at 0."""
     schedule_min: Sequence[int]
     period_s: float
+    weights_s: Sequence[float]
+    """From when on a time counts so often as it says, rising; once before the first. None with a tolerance."""
+    weights: Sequence[int]
     opens_s: float
     closes_s: float
     batch_s: float
@@ -133,8 +137,13 @@ def run(
     late_at = expire_at = INF
     opens = rules.opens_s
     closes, batch_s = rules.closes_s, rules.batch_s
-    opened_at, half_width = 0.0, INF
+    half_width = INF
     batch_at, batch_from = opens + batch_s, 0.0
+    weight, weighed, weigh_at, weighed_from = 1, 0, INF, 0.0
+    all_ready = all_busy = all_always = all_starting = all_rounded = all_base = all_s = 0.0
+    all_seen = 0
+    if len(rules.weights_s) > 0:
+        weigh_at, batch_at = rules.weights_s[0], INF
     batches = [0.0]
     batches.pop()
     scheduled = len(rules.schedule_s)
@@ -145,7 +154,7 @@ def run(
             change_at = rules.schedule_s[1]
     tick_at = rules.tick_s if tracking else INF
     tick_from, out_from, low_ticks, low_most, missed = 0.0, 0.0, 0, 0, 0
-    edge_at = min(min(opens, closes), min(batch_at, min(change_at, tick_at)))
+    edge_at = min(min(opens, closes), min(min(batch_at, weigh_at), min(change_at, tick_at)))
     timer = edge_at
 
     wanted = low
@@ -204,7 +213,7 @@ def run(
                     sum_base -= t
                     base_busy += 1
                     heappush(heap, (t + service, 0))
-                    latencies[int(log(service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                     continue
                 if dispatch == PACKED:
                     while top > 0 and before[top] == top:
@@ -241,7 +250,7 @@ def run(
                     heappush(heap, (due[node], node))
                 else:
                     heappush(heap, (t + service, node))
-                    latencies[int(log(service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                 n_load += 1
                 load[node] = n_load
                 if n_load < c:
@@ -263,11 +272,11 @@ def run(
                     sum_system -= t
             elif rules.rejects and waiting >= (most - ready) * c:
                 rejected += 1
-                refused += 1
+                refused += weight
                 continue
             elif rules.fails and ready == 0:
                 failed += 1
-                refused += 1
+                refused += weight
                 missed += 1
                 if tracking or starting > 0:
                     continue
@@ -304,7 +313,7 @@ def run(
                     for k in range(node * c, node * c + c):
                         if slot_end[k] < slot_end[slot]:
                             slot = k
-                    latencies[int(log(t - slot_asked[slot] + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(t - slot_asked[slot] + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                     slot_end[slot] = INF
                     slot_asked[slot] = 0.0
                 served += 1
@@ -313,16 +322,16 @@ def run(
                 if head < len(queue):
                     asked, service = queue[head]
                     head += 1
-                    waited += 1
+                    waited += weight
                     if starting > 0 or last_up >= asked:
-                        cold += 1
-                    waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                        cold += weight
+                    waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                     if shared:
                         slot_end[slot] = clock[node] + service
                         slot_asked[slot] = asked
                     else:
                         heappush(heap, (t + service, node))
-                        latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                        latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                     if head == len(queue):
                         queue.clear()
                         head = late = 0
@@ -371,13 +380,13 @@ def run(
                 if head < len(queue):
                     asked, service = queue[head]
                     head += 1
-                    waited += 1
+                    waited += weight
                     if starting > 0 or last_up >= asked:
-                        cold += 1
+                        cold += weight
                     if tracking:
                         sum_system += t
-                    waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
-                    latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
+                    latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                     heappush(heap, (t + service, 0))
                     if head == len(queue):
                         queue.clear()
@@ -406,16 +415,16 @@ def run(
             while n_load < c and head < len(queue):
                 asked, service = queue[head]
                 head += 1
-                waited += 1
-                cold += 1
-                waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                waited += weight
+                cold += weight
+                waits[int(log(t - asked + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                 if shared:
                     slot_end[node * c + n_load] = service
                     slot_asked[node * c + n_load] = asked
                     least = min(least, service)
                 else:
                     heappush(heap, (t + service, node))
-                    latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += 1
+                    latencies[int(log(t - asked + service + 1e-6) * PER_E_FOLD + FIRST_BUCKET)] += weight
                 n_load += 1
             if head == len(queue):
                 queue.clear()
@@ -521,7 +530,9 @@ def run(
                     if not tracking:
                         expire_at = t
                 if opens <= t:
-                    opens, opened_at = INF, t
+                    opens, weighed_from = INF, t
+                    all_ready = all_busy = all_always = all_starting = all_rounded = all_base = all_s = 0.0
+                    all_seen = 0
                     sum_ready, sum_starting = -t * ready, -t * starting
                     sum_busy, sum_always = -t * max(occupied - low, 0), -t * min(low, ready)
                     sum_base, sum_rounded = -t * base_busy, 0.0
@@ -530,6 +541,22 @@ def run(
                     for k in range(BUCKETS):
                         waits[k] = 0
                         latencies[k] = 0
+                if weigh_at <= t:
+                    all_ready += weight * (sum_ready + ready * t)
+                    all_busy += weight * (sum_busy + max(occupied - low, 0) * t)
+                    all_always += weight * (sum_always + min(low, ready) * t)
+                    all_starting += weight * (sum_starting + starting * t)
+                    all_rounded += weight * sum_rounded
+                    all_base += weight * (sum_base + base_busy * t)
+                    all_s += weight * (t - weighed_from)
+                    all_seen += weight * (arrived - before_window)
+                    sum_ready, sum_starting = -t * ready, -t * starting
+                    sum_busy, sum_always = -t * max(occupied - low, 0), -t * min(low, ready)
+                    sum_base, sum_rounded = -t * base_busy, 0.0
+                    before_window, weighed_from = arrived, t
+                    weight = rules.weights[weighed]
+                    weighed += 1
+                    weigh_at = rules.weights_s[weighed] if weighed < len(rules.weights_s) else INF
                 if batch_at <= t:
                     billed = sum_ready + ready * t + (sum_starting + starting * t) * rules.cold_billed
                     batches.append(billed - batch_from)
@@ -556,7 +583,7 @@ def run(
                             closes = t
                 if closes <= t:
                     break
-                edge_at = min(min(opens, closes), min(batch_at, min(change_at, tick_at)))
+                edge_at = min(min(opens, closes), min(min(batch_at, weigh_at), min(change_at, tick_at)))
             timer = min(late_at, min(expire_at, edge_at))
             if wanted <= 0:
                 continue
@@ -582,7 +609,7 @@ def run(
                 place.append(0)
             since[node] = t
             starting += 1
-            starts += 1
+            starts += weight
             sum_starting -= t
             takes = rules.cold_s
             if rules.cold_sigma > 0:
@@ -596,15 +623,18 @@ def run(
     counts[WAITING], counts[SERVING], counts[PEAK_WAITING] = waiting, serving + base_busy, peak
     counts[STARTS], counts[IN_WINDOW], counts[REFUSED], counts[WAITED], counts[COLD] = (
         starts,
-        arrived - before_window,
+        all_seen + weight * (arrived - before_window),
         refused,
         waited,
         cold,
     )
-    sums[READY], sums[BUSY] = sum_ready + ready * t, sum_busy + max(occupied - low, 0) * t
-    sums[ALWAYS_ON], sums[STARTING] = sum_always + min(low, ready) * t, sum_starting + starting * t
-    sums[ROUNDED], sums[BASE_BUSY] = sum_rounded, sum_base + base_busy * t
-    sums[OPENED_S], sums[CLOSED_S], sums[HALF_WIDTH] = opened_at, t, half_width
+    sums[READY] = all_ready + weight * (sum_ready + ready * t)
+    sums[BUSY] = all_busy + weight * (sum_busy + max(occupied - low, 0) * t)
+    sums[ALWAYS_ON] = all_always + weight * (sum_always + min(low, ready) * t)
+    sums[STARTING] = all_starting + weight * (sum_starting + starting * t)
+    sums[ROUNDED] = all_rounded + weight * sum_rounded
+    sums[BASE_BUSY] = all_base + weight * (sum_base + base_busy * t)
+    sums[COUNTED_S], sums[HALF_WIDTH] = all_s + weight * (t - weighed_from), half_width
 
 
 def draw_poisson(

@@ -240,7 +240,7 @@ def _transitions(pool: Pool, profile: RateProfile, rates: Sequence[float], on: S
     """
     spare_s = pool.idle_timeout_s + pool.service_s * math.fsum(1 / n for n in range(1, min(pool.concurrency, 1000) + 1))
     known = sorted(zip(rates, on, strict=True))
-    level = {rate: _between(known, rate) for rate in {stretch.requests_per_s for stretch in profile.stretches}}
+    level = {rate: between(known, rate) for rate in {stretch.requests_per_s for stretch in profile.stretches}}
     levels = [level[stretch.requests_per_s] for stretch in profile.stretches]
     lengths = [stretch.seconds for stretch in profile.stretches]
     stay_s = herds = 0.0
@@ -254,8 +254,8 @@ def _transitions(pool: Pool, profile: RateProfile, rates: Sequence[float], on: S
     return stay_s / profile.seconds, herds / profile.seconds
 
 
-def _between(known: Sequence[tuple[float, float]], rate: float) -> float:
-    """Linear between neighbours, level outside."""
+def between(known: Sequence[tuple[float, float]], rate: float) -> float:
+    """The value at a rate, of (rate, value) by rate: linear between neighbours, level outside."""
     at = bisect_left(known, (rate, -math.inf))
     if at == 0 or at == len(known):
         return known[min(at, len(known) - 1)][1]

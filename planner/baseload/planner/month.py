@@ -1,0 +1,502 @@
+"""A pool's month under its traffic by seeded simulation: what of the traffic is simulated, how often, and the interval.
+
+A `Sample` says what one replication is: whole patterns of the traffic where it is sparse; where it is dense each piece
+of one rate as a shorter window, whose first half (what the change of rate does) counts once and whose second half
+stands for the rest of the piece; where even that is too much, every k-th of them in turn. Replications, each with a
+seed of its own, are added until the interval of the bill is narrow enough or the requests of the budget are used up.
+Pure: the same seed gives the same month everywhere. No money and no platform; it must not import the compiled
+simulation by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
+
+from baseload.planner.pool import Assumption, Pool, PoolEstimate, doubts, estimate
+from baseload.planner.simulator import Arrivals, Simulated, settled_s, simulate
+from baseload.planner.traffic.profile import RateProfile, Stretch, between
+
+REQUESTS = 400_000
+"""Budget of a month, warm-ups not counted: about a second, uncompiled."""
+
+TOLERANCE = 0.015
+"""Half the bill's interval, as share of the bill, at which no more replications are made."""
+
+FEWEST, MOST, OF_WINDOWS = 5, 40, 8
+"""Replications; of shortened windows, which are better few and long, no more than the last."""
+
+MATTERS = 0.05
+"""Share of the bill, computed where the closed form is in doubt, from which it is not used."""
+
+_Z = 1.959964
+"""97.5 % quantile of the normal distribution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What comes to a pool: rates, in the profile's time; gaps vary by `cv`, sessions take `active_share` of it."""
+
+    profile: RateProfile
+    cv: float = 1.0
+    active_share: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What one replication of a demand is."""
+
+    pool: Pool
+    arrivals: Arrivals
+    """The stream that is simulated; that of the demand itself, or its windows in a row."""
+    warm_up_s: float
+    seconds: float
+    """Simulated in each replication, without its warm-up."""
+    most: int
+    """Replications that the budget allows."""
+    told: str
+    """How requests come."""
+    taken: str
+    """What is simulated of the time."""
+    weights: tuple[tuple[float, int], ...] = ()
+    parts: tuple[Sample, ...] = ()
+    """Replications take turns with these where none can hold all windows; then the rest is only their head."""
+    correction: float = 1.0
+    """What the closed form gives for all rates, over what it gives for those of the windows."""
+
+    @property
+    def requests(self) -> float:
+        """Of one replication, on average."""
+        if self.parts:
+            return math.fsum(part.requests for part in self.parts) / len(self.parts)
+        return self.arrivals.per_s * (self.warm_up_s + self.seconds if self.weights else self.seconds)
+
+    def run(self, seed: object, *, fast: bool = False) -> Simulated:
+        """One replication."""
+        until_s = self.warm_up_s + self.seconds
+        seen = simulate(
+            self.pool,
+            self.arrivals,
+            requests=sys.maxsize,
+            seed=seed,
+            warm_up_s=self.warm_up_s,
+            until_s=until_s,
+            weights=self.weights,
+            fast=fast,
+        )
+        return seen if self.correction == 1 else _corrected(seen, self.correction)
+
+    def runs(self, seed: int, *, fast: bool = False) -> Iterator[Simulated]:
+        """All replications that the budget allows, until the interval is narrow."""
+        done = list[float]()
+        for number in range(self.most):
+            part = self.parts[number % len(self.parts)] if self.parts else self
+            run = part.run(f"{seed}/{number}", fast=fast)
+            yield run
+            done.append(run.billed)
+            if len(done) >= max(FEWEST, len(self.parts)) and is_narrow(done):
+                return
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedMonth:
+    """What the replications say; worker time as means over the month, in workers."""
+
+    estimate: PoolEstimate
+    half_width: float
+    """Half of the 95 % interval of all billed workers, as share of them."""
+    seed: int
+    requests: int
+    """Simulated, warm-ups included."""
+    replications: int
+    taken: str
+    told: str
+    cold_share: float
+    """Requests that wait for a worker to start, of all."""
+    waited_share: float
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the interval reached `TOLERANCE` within the budget."""
+        return self.half_width <= TOLERANCE
+
+
+# ------------------------------------------------------------------------------------------------------------ the gate
+def doubts_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -> tuple[str, ...]:
+    """Why the closed form is not to be used for this month: `pool.doubts` at rates that `MATTERS` of the bill is for."""
+    most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
+    if pool.workers_min >= pool.workers_max or profile.mean_per_s <= 0 or profile.mean_per_s >= most_per_s:
+        return ()  # exact
+    whole, found = 0.0, dict[str, float]()
+    doubted = 0.0
+    for share, rate in profile.served(most_per_s).nodes(active_share, most_per_s):
+        there = pool.at(rate)
+        billed = share * estimate(there).billed
+        whole += billed
+        why = doubts(there) if 0 < rate < most_per_s * (1 - 1e-9) else ()
+        doubted += billed if why else 0.0
+        for reason in why:
+            found[reason] = found.get(reason, 0.0) + billed
+    if doubted < MATTERS * whole:
+        return ()
+    return tuple(sorted(found, key=lambda reason: (-found[reason], reason)))
+
+
+# ---------------------------------------------------------------------------------------------------------- the figures
+@cache
+def simulated_month(pool: Pool, demand: Demand, *, seed: int = 1, requests: int = REQUESTS) -> SimulatedMonth | None:
+    """The month, uncompiled; None where the fewest replications take much more than `requests`, or nothing comes.
+
+    Kept: one demand is asked for again at other prices.
+    """
+    sample = sample_of(pool, demand, requests)
+    if sample is None:
+        return None
+    runs = tuple(sample.runs(seed))
+    billed = [run.billed for run in runs]
+    half = half_width(billed)
+    assert half is not None, "never fewer than two replications"
+    relative = half / mean(billed) if half else 0.0
+    asked = sum(run.arrived for run in runs)
+
+    def over(key: str) -> float:
+        return mean([getattr(run, key) for run in runs])
+
+    def time_s(key: str) -> float | None:
+        known = [value for run in runs if (value := getattr(run.latency_s, key)) is not None]
+        return mean(known) if known else None
+
+    return SimulatedMonth(
+        estimate=PoolEstimate(
+            busy=over("busy"),
+            idle=over("idle"),
+            cold_start=over("cold_start"),
+            always_on=over("always_on"),
+            starts_per_s=over("starts_per_s"),
+            method=f"simulated: seed {seed}, {asked:,} requests, ±{relative * 100:.1f} %",
+            assumptions=(
+                Assumption(
+                    name="interval_of_the_simulation",
+                    value=f"±{relative * 100:.1f} % in 19 of 20 cases",
+                    source=f"{len(runs)} replications, each {sample.taken}",
+                    errs="the bursts and rates are those of the traffic as the spec describes it",
+                ),
+            ),
+        ),
+        half_width=relative,
+        seed=seed,
+        requests=asked,
+        replications=len(runs),
+        taken=sample.taken,
+        told=sample.told,
+        cold_share=over("cold_share"),
+        waited_share=over("waited_share"),
+        p50_s=time_s("p50"),
+        p95_s=time_s("p95"),
+        p99_s=time_s("p99"),
+    )
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean."""
+    return math.fsum(values) / len(values)
+
+
+def half_width(values: Sequence[float]) -> float | None:
+    """Half of the 95 % interval of the mean, by Student's t; None of fewer than two."""
+    n = len(values)
+    if n < 2:
+        return None
+    middle = mean(values)
+    return _student(n - 1) * math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (n - 1) / n)
+
+
+def is_narrow(billed: Sequence[float]) -> bool:
+    """Whether their interval is within `TOLERANCE`."""
+    half = half_width(billed)
+    return half is not None and half <= TOLERANCE * mean(billed)
+
+
+def _student(freedom: int) -> float:
+    """97.5 % quantile of Student's t from the normal one: Abramowitz and Stegun 26.7.5, to 1 % from 4 degrees on."""
+    z, z3, z5, z7 = (_Z**k for k in (1, 3, 5, 7))
+    return (
+        z
+        + (z3 + z) / 4 / freedom
+        + (5 * z5 + 16 * z3 + 3 * z) / 96 / freedom**2
+        + (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / 384 / freedom**3
+    )
+
+
+def _corrected(seen: Simulated, factor: float) -> Simulated:
+    keys = ("busy", "idle", "cold_start", "rounding", "starts_per_s")
+    return replace(seen, **{key: getattr(seen, key) * factor for key in keys})
+
+
+# ----------------------------------------------------------------------------------------------------------- the sample
+class _Piece(NamedTuple):
+    """A time of one rate, with the one before; `times` in the pattern, `seconds` on average."""
+
+    before_per_s: float
+    per_s: float
+    seconds: float
+    times: float
+
+
+def settles_s(pool: Pool) -> float:
+    """So long, at least, must a rate hold to show what it does."""
+    return 3 * (pool.idle_timeout_s + pool.cold_start_s + pool.start_delay_s) + 10 * pool.service_s
+
+
+def sample_of(pool: Pool, demand: Demand, requests: int = REQUESTS) -> Sample | None:
+    """What one replication is, with `requests` in all of them; None where that is impossible."""
+    profile, share = demand.profile, demand.active_share
+    if profile.mean_per_s <= 0 or profile.mean_per_s * pool.service_s >= pool.slots:
+        return None
+    whole = whole_patterns(pool, demand, requests)
+    if whole.requests * FEWEST <= requests:
+        return whole
+    if share < 1:
+        demand = replace(demand, profile=_in_sessions(pool, profile, share), active_share=1.0)
+    pieces = _pieces(demand.profile.served(pool.slots / pool.service_s))
+    if len(pieces) == 1:
+        return _fits(replace(whole, most=FEWEST), requests)
+    return _windows(pool, demand, pieces, requests, whole.told)
+
+
+def _fits(sample: Sample, requests: int) -> Sample | None:
+    """Half as many again are better than no simulation."""
+    return sample if FEWEST * sample.requests <= 1.5 * requests else None
+
+
+def whole_patterns(pool: Pool, demand: Demand, requests: int) -> Sample:
+    """Whole patterns of rates, over and over, or long enough for a constant rate to settle."""
+    profile, share = demand.profile, demand.active_share
+    pieces = _merged(profile)
+    constant, at_least_s = len(pieces) == 1, 5 * settles_s(pool)
+    sessions_s = _sessions_s(pool, share) if share < 1 else None
+    if sessions_s:
+        at_least_s = max(at_least_s, 10 * sum(sessions_s))
+    wanted_s = requests / MOST / profile.mean_per_s
+    if constant:
+        seconds = max(wanted_s, at_least_s)
+    else:
+        at_least_s = math.ceil(at_least_s / profile.seconds) * profile.seconds
+        seconds = max(int(wanted_s / profile.seconds) * profile.seconds, at_least_s)
+    arrivals = Arrivals(
+        pieces=((math.inf, profile.mean_per_s),) if constant else pieces, cv=demand.cv, sessions_s=sessions_s
+    )
+    return Sample(
+        pool=pool,
+        arrivals=arrivals,
+        warm_up_s=min(settled_s(pool), 0.2 * seconds),
+        seconds=seconds,
+        most=min(max(int(requests / (profile.mean_per_s * seconds)), FEWEST), MOST),
+        told=_told(arrivals, len({rate for _, rate in pieces}), share),
+        taken=duration(seconds) if constant else f"{duration(seconds)}, whole patterns of the traffic",
+    )
+
+
+def _sessions_s(pool: Pool, share: float) -> tuple[float, float]:
+    """Lengths of sessions and quiet times, the shorter of them long enough to settle."""
+    rarer_s = 10 * settles_s(pool)
+    return rarer_s * max(share / (1 - share), 1), rarer_s * max((1 - share) / share, 1)
+
+
+def _in_sessions(pool: Pool, profile: RateProfile, share: float) -> RateProfile:
+    """Each rate as one session and one quiet time; never more at once than all slots serve."""
+    most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
+    pieces = _merged(profile)
+    if len(pieces) == 1:
+        pieces = ((sum(_sessions_s(pool, share)), pieces[0][1]),)
+    found = []
+    for seconds, rate in pieces:
+        active = min(rate / share, max(most_per_s, rate))
+        on_s = seconds * rate / active if active > 0 else 0.0
+        found += [(on_s, active), (seconds - on_s, 0.0)]
+    return RateProfile(stretches=tuple(Stretch(seconds, rate) for seconds, rate in found if seconds > 0))
+
+
+def _merged(profile: RateProfile) -> tuple[tuple[float, float], ...]:
+    """Neighbours of one rate as one."""
+    same_rate = itertools.groupby(profile.stretches, key=lambda stretch: stretch.requests_per_s)
+    return tuple((math.fsum(seconds for seconds, _ in same), rate) for rate, same in same_rate)
+
+
+def _pieces(profile: RateProfile) -> list[_Piece]:
+    """The pattern in order, without rounds through changes of rate that it has elsewhere: those count more often."""
+    merged = list(_merged(profile))
+    if len(merged) > 1 and merged[0][1] == merged[-1][1]:
+        last_s, _ = merged.pop()
+        merged[0] = (merged[0][0] + last_s, merged[0][1])
+    changes = [(merged[at - 1][1], rate) for at, (_, rate) in enumerate(merged)]
+    lasts = dict.fromkeys(changes, 0.0)
+    for change, (seconds, _) in zip(changes, merged, strict=True):
+        lasts[change] += seconds
+    often, kept = Counter(changes), _shortened(changes)
+    left = Counter(kept)
+    return [_Piece(*change, lasts[change] / often[change], often[change] / left[change]) for change in kept]
+
+
+def _shortened(changes: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Rounds left out that begin and end with the same change, as long as each change stays once."""
+    kept, left, begin = list(changes), Counter(changes), 0
+    while begin < len(kept):
+        end = begin + 1
+        while left[kept[begin]] > 1 and end < len(kept):
+            if kept[end] == kept[begin]:
+                without = left - Counter(kept[begin:end])
+                if len(without) == len(left):
+                    kept, left = kept[:begin] + kept[end:], without
+                    end = begin
+            end += 1
+        begin += 1
+    return kept
+
+
+class _Window(NamedTuple):
+    """A part of the stream that is simulated, and how often each second of it counts."""
+
+    seconds: float
+    per_s: float
+    weight: int
+
+
+_WEIGHT = 1000
+"""Of a second that stands for itself alone: weights are whole numbers."""
+
+
+def _windows(pool: Pool, demand: Demand, pieces: list[_Piece], requests: int, told: str) -> Sample | None:
+    """Each piece once, shortened so that all replications together stay within `requests`; else some in turn."""
+    quietest = min(range(len(pieces)), key=lambda at: pieces[at].per_s)
+    pieces = pieces[quietest + 1 :] + pieces[: quietest + 1]  # it begins in a pool that is as good as empty
+    settle_s, budget = settles_s(pool), requests / OF_WINDOWS
+    shorter = _shorter(pieces, settle_s, budget)
+    lengths = [_length_s(piece, settle_s, shorter) for piece in pieces]
+    asked = math.fsum(length_s * piece.per_s for length_s, piece in zip(lengths, pieces, strict=True))
+    if asked <= 1.5 * budget:
+        row = [window for piece, length_s in zip(pieces, lengths, strict=True) for window in _halves(piece, length_s)]
+        whole = _in_a_row(pool, demand.cv, row, _Window(lengths[-1], pieces[-1].per_s, 0), told)
+        taken = (
+            f"{duration(whole.seconds)} of {duration(demand.profile.seconds)}: {len(pieces)} windows, each from a "
+            "change of rate on, the second half of each for the rest of that rate"
+        )
+        return replace(whole, most=OF_WINDOWS, taken=taken)
+    return _in_turns(pool, demand, pieces, lengths, budget, told)
+
+
+def _shorter(pieces: Sequence[_Piece], settle_s: float, budget: float) -> float:
+    """By how much pieces are shortened so that `budget` requests come in all of them."""
+
+    def asked(shorter: float) -> float:
+        return math.fsum(_length_s(piece, settle_s, shorter) * piece.per_s for piece in pieces)
+
+    low, high = 1.0, 1e9
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if asked(middle) > budget else (low, middle)
+    return high
+
+
+def _length_s(piece: _Piece, settle_s: float, shorter: float) -> float:
+    return min(piece.seconds, max(2 * settle_s, piece.seconds / shorter))
+
+
+def _halves(piece: _Piece, length_s: float) -> Iterator[_Window]:
+    """The first half counts as often as the change comes, the second also for what is left out."""
+    first = round(_WEIGHT * piece.times)
+    second = round(_WEIGHT * piece.times * (2 * piece.seconds / length_s - 1))
+    yield _Window(length_s / 2, piece.per_s, first)
+    yield _Window(length_s / 2, piece.per_s, second)
+
+
+def _in_a_row(pool: Pool, cv: float, row: Sequence[_Window], before: _Window, told: str) -> Sample:
+    at_s, weights = before.seconds, list[tuple[float, int]]()
+    for window in row:
+        weights.append((at_s, window.weight))
+        at_s += window.seconds
+    return Sample(
+        pool=pool,
+        arrivals=Arrivals(pieces=tuple((window.seconds, window.per_s) for window in (before, *row)), cv=cv),
+        warm_up_s=before.seconds,
+        seconds=math.fsum(window.seconds for window in row),
+        most=1,
+        told=told,
+        taken="",
+        weights=tuple(weights),
+    )
+
+
+def _in_turns(
+    pool: Pool, demand: Demand, pieces: Sequence[_Piece], lengths: Sequence[float], budget: float, told: str
+) -> Sample | None:
+    """Every k-th block of windows in one replication, the next ones in the next; each after some time at its rate."""
+    settle_s, blocks, block_s = settles_s(pool), [list[int]()], 0.0
+    for at, length_s in enumerate(lengths):
+        if block_s >= 8 * settle_s:
+            blocks.append([])
+            block_s = 0.0
+        blocks[-1].append(at)
+        block_s += length_s
+    warm_ups = [_Window(2 * settle_s, pieces[block[0]].before_per_s, 0) for block in blocks]
+    asked = math.fsum(length_s * piece.per_s for length_s, piece in zip(lengths, pieces, strict=True))
+    asked += math.fsum(window.seconds * window.per_s for window in warm_ups)
+    turns = math.ceil(asked / budget)
+    if turns > len(blocks):
+        return None
+    level = _levels(pool, demand.profile)
+    whole = math.fsum(piece.seconds * piece.times * level(piece.per_s) for piece in pieces) / demand.profile.seconds
+    count = min(turns, OF_WINDOWS)
+    parts = []
+    for number in range(count):
+        row = list[_Window]()
+        for chosen in range(number * turns // count, len(blocks), turns):
+            row.append(warm_ups[chosen])
+            row += [window for at in blocks[chosen] for window in _halves(pieces[at], lengths[at])]
+        part = _in_a_row(pool, demand.cv, row[1:], row[0], told)
+        there = math.fsum(w.seconds * w.weight * level(w.per_s) for w in row)
+        there /= math.fsum(w.seconds * w.weight for w in row)
+        parts.append(replace(part, correction=whole / there if there > 0 else 1.0))
+    taken = (
+        f"{duration(parts[0].seconds)} of {duration(demand.profile.seconds)}: one of {turns} blocks of windows in "
+        "turn, weighted by the closed form of their rates"
+    )
+    return replace(parts[0], parts=tuple(parts), most=OF_WINDOWS, taken=taken)
+
+
+def _levels(pool: Pool, profile: RateProfile) -> Callable[[float], float]:
+    """Workers that the closed form bills at a rate, without those that are always on."""
+    most_per_s = pool.slots / pool.service_s
+    known = []
+    for _, rate in profile.served(most_per_s).nodes():
+        found = estimate(pool.at(rate))
+        known.append((rate, found.billed - found.always_on))
+    return lambda rate: between(known, rate)
+
+
+# --------------------------------------------------------------------------------------------------------------- words
+def _told(arrivals: Arrivals, rates: int, share: float) -> str:
+    gaps = "Poisson" if arrivals.cv == 1 else f"gamma gaps, cv {arrivals.cv:.3g}"
+    told = f"{gaps} at {f'{rates} rates' if rates > 1 else 'a constant rate'}"
+    if arrivals.sessions_s is None:
+        return told
+    on_s, off_s = arrivals.sessions_s
+    return f"{told}, in sessions of {on_s:,.0f} s with {off_s:,.0f} s between, {share * 100:.3g} % of the time"
+
+
+def duration(seconds: float) -> str:
+    """`2 weeks`, `36 hours`, `1 day`."""
+    for unit, name in ((7 * 86_400, "week"), (86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= 2 * unit or seconds == unit:
+            count = seconds / unit
+            return f"{count:,.0f} {name}s" if count >= 100 else f"{count:.3g} {name}{'' if count == 1 else 's'}"
+    return f"{seconds:.3g} s"
