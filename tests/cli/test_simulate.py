@@ -50,7 +50,7 @@ def test_the_document_says_the_same_each_time(office: Path, deploy: Run) -> None
     assert (model["name"], model["seed"], model["dispatch"]) == ("office", 5, "random")
     assert set(model["bill"]) == {"busy", "idle", "cold_start", "always_on", "total"}
     plan = deploy("plan", "--json").json["models"][0]
-    assert model["bill"]["total"]["usd"]["plan"] == float(plan["monthly_usd"]["expected"])
+    assert model["bill"]["total"]["usd"]["closed_form"] == float(plan["monthly_usd"]["expected"])
     assert len(model["timeline"]["slots"]) == 24
     assert deploy(*command).json == document
 

@@ -47,12 +47,14 @@ def test_one_worker_is_as_the_exact_plan_says(spec: Make) -> None:
     seen = run(spec("{requests_per_day: 3000}", ONE), seed=7)
     assert seen.cost.method == "exact: one worker"
     total = seen.bill["total"].usd
-    assert total.simulated == pytest.approx(total.planned, abs=(total.half_width or 0) + 0.005 * (total.planned or 0))
+    assert total.simulated == pytest.approx(
+        total.closed_form, abs=(total.half_width or 0) + 0.005 * (total.closed_form or 0)
+    )
     assert seen.is_narrow
     assert seen.doubts == ()
     for amount in seen.bill.values():
         hours = amount.gpu_hours
-        assert hours.simulated == pytest.approx(hours.planned, abs=1.5 * (hours.half_width or 0) + 0.05)
+        assert hours.simulated == pytest.approx(hours.closed_form, abs=1.5 * (hours.half_width or 0) + 0.05)
     assert seen.starts.difference == pytest.approx(0, abs=0.02)
     assert seen.cold_share.difference == pytest.approx(0, abs=0.02)
     assert seen.latency_s["p95"].difference == pytest.approx(0, abs=0.02)
@@ -60,7 +62,7 @@ def test_one_worker_is_as_the_exact_plan_says(spec: Make) -> None:
 
 def test_intervals_hold_the_exact_month_about_as_often_as_they_say(spec: Make) -> None:
     one = spec("{requests_per_day: 3000}", ONE)
-    held = [run(one, seed=seed, requests=8000, rows=0).holds_plan for seed in range(40)]
+    held = [run(one, seed=seed, requests=8000, rows=0).holds_closed_form for seed in range(40)]
     assert 34 <= sum(held) < 40
 
 
@@ -99,7 +101,7 @@ def test_dispatch_is_as_asked_for(spec: Make) -> None:
     office = spec("{requests_per_day: 40000}", ", workers: {max: 20}, idle_timeout: 60s")
     packed, balanced = (run(office, dispatch=rule, requests=50_000) for rule in (None, Dispatch.BALANCED))
     assert packed.dispatch is Dispatch.PACKED
-    assert packed.bill["idle"].usd.planned == balanced.bill["idle"].usd.planned
+    assert packed.bill["idle"].usd.closed_form == balanced.bill["idle"].usd.closed_form
     assert (balanced.bill["idle"].usd.simulated or 0) > 1.2 * (packed.bill["idle"].usd.simulated or 0)
 
 
@@ -107,7 +109,7 @@ def test_a_batch_runs_at_once(spec: Make) -> None:
     performance = "{service_time: 2s, service_time_cv: 0, cold_start: 20s}"
     seen = run(spec("{batch: {jobs: 300, at: 02:00, within: 2h}}", performance=performance))
     assert seen.bill["total"].usd.difference == pytest.approx(0, abs=0.01)
-    assert seen.latency_s["p50"].planned is None
+    assert seen.latency_s["p50"].closed_form is None
     assert sum(slot.requests for slot in seen.timeline) == 300
 
 
@@ -115,7 +117,7 @@ def test_quiet_times_between_sessions_save_workers(spec: Make) -> None:
     seen = run(spec("{requests_per_day: 5000, active_share: 0.25}"))
     assert "25 % of the time" in seen.arrivals
     total = seen.bill["total"].usd
-    assert total.simulated == pytest.approx(total.planned, rel=0.15)
+    assert total.simulated == pytest.approx(total.closed_form, rel=0.15)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import itertools
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -94,14 +94,9 @@ class Sample:
 
     def runs(self, seed: int, *, fast: bool = False) -> Iterator[Simulated]:
         """All replications that the budget allows, until the interval is narrow."""
-        done = list[float]()
-        for number in range(self.most):
-            part = self.parts[number % len(self.parts)] if self.parts else self
-            run = part.run(f"{seed}/{number}", fast=fast)
-            yield run
-            done.append(run.billed)
-            if len(done) >= max(FEWEST, len(self.parts)) and is_narrow(done):
-                return
+        parts = self.parts or (self,)
+        runs = (parts[number % len(parts)].run(f"{seed}/{number}", fast=fast) for number in range(self.most))
+        return until_narrow(runs, max(FEWEST, len(self.parts)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,14 +126,16 @@ class SimulatedMonth:
 
 
 # ------------------------------------------------------------------------------------------------------------ the gate
-def doubts_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -> tuple[str, ...]:
-    """Why the closed form is not to be used for this month: `pool.doubts` at rates that `MATTERS` of the bill is for."""
+def doubts_over(pool: Pool, demand: Demand) -> tuple[str, ...]:
+    """Why the closed form is not to be used for this month: `pool.doubts` at rates of which `MATTERS` of the bill is."""
+    profile = demand.profile
     most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
     if pool.workers_min >= pool.workers_max or profile.mean_per_s <= 0 or profile.mean_per_s >= most_per_s:
         return ()  # exact
+    bursts = () if 0.8 <= demand.cv <= 1.25 else (f"gaps with a coefficient of variation of {demand.cv:.3g}",)
     whole, found = 0.0, dict[str, float]()
     doubted = 0.0
-    for share, rate in profile.served(most_per_s).nodes(active_share, most_per_s):
+    for share, rate in profile.served(most_per_s).nodes(demand.active_share, most_per_s):
         there = pool.at(rate)
         billed = share * estimate(there).billed
         whole += billed
@@ -147,8 +144,8 @@ def doubts_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -> 
         for reason in why:
             found[reason] = found.get(reason, 0.0) + billed
     if doubted < MATTERS * whole:
-        return ()
-    return tuple(sorted(found, key=lambda reason: (-found[reason], reason)))
+        return bursts
+    return bursts + tuple(sorted(found, key=lambda reason: (-found[reason], reason)))
 
 
 # ---------------------------------------------------------------------------------------------------------- the figures
@@ -218,6 +215,16 @@ def half_width(values: Sequence[float]) -> float | None:
         return None
     middle = mean(values)
     return _student(n - 1) * math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (n - 1) / n)
+
+
+def until_narrow(runs: Iterable[Simulated], fewest: int) -> Iterator[Simulated]:
+    """As many runs as make the interval of the bill narrow, `fewest` or more."""
+    billed = list[float]()
+    for run in runs:
+        yield run
+        billed.append(run.billed)
+        if len(billed) >= fewest and is_narrow(billed):
+            return
 
 
 def is_narrow(billed: Sequence[float]) -> bool:

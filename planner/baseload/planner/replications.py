@@ -1,8 +1,7 @@
-"""A spec's month by simulation, beside the closed form of its plan: independent replications of the same traffic.
+"""A spec's month by simulation, beside the closed form: independent replications of the same traffic.
 
-Each replication is one run of `simulator` over whole patterns of the traffic (a week, the length of a log, a day of a
-batch), with a seed of its own; figures are means over them, intervals are Student's t. Replications are added until
-the bill's interval is narrow enough or the requests are used up. Pure: the same seed gives the same result. It must
+What one replication is and how many there are, `month` says (a day of a batch is its own); figures are means over
+them, intervals are Student's t. Pure: the same seed gives the same result, and that of a plan that simulates. It must
 not price anything itself: unit prices come with the lines of the `Cost`.
 """
 
@@ -21,25 +20,25 @@ from baseload.planner.cost import MONTH_S, Cost, cost_of
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.latency import Latency, latency_over
-from baseload.planner.pool import Dispatch, Pool, doubts
+from baseload.planner.month import (
+    FEWEST,
+    MOST,
+    REQUESTS,
+    TOLERANCE,
+    doubts_over,
+    half_width,
+    mean,
+    sample_of,
+    until_narrow,
+    whole_patterns,
+)
+from baseload.planner.pool import Dispatch, Pool
 from baseload.planner.prices import PriceBook
-from baseload.planner.runpod_cost import pool_of
-from baseload.planner.simulator import Arrivals, Simulated, replay, settled_s, simulate
-from baseload.planner.spec.model import ModelSpec, RequestCount, Traffic
+from baseload.planner.runpod_cost import demand_of, pool_of, simulated_pool_of
+from baseload.planner.simulator import Simulated, replay, simulate
+from baseload.planner.spec.model import ModelSpec, Traffic
 from baseload.planner.traffic.batch import DAY_S
-from baseload.planner.traffic.profile import RateProfile, profile_of
-
-REQUESTS = 400_000
-"""Where nobody says how many: a second or two."""
-
-MOST_UNASKED_S = 20
-"""Dense traffic needs more than `REQUESTS` for whole patterns; what takes longer than this has to be asked for."""
-
-TOLERANCE = 0.015
-"""Half the bill's interval, as share of the bill, at which no more replications are made."""
-
-FEWEST, MOST = 5, 40
-"""Replications."""
+from baseload.planner.traffic.profile import RateProfile
 
 ROWS = 24
 """Of the timeline."""
@@ -47,35 +46,29 @@ ROWS = 24
 _DRAWN_REQUESTS = 10_000
 """The timeline simulates its time once for each row: a longer one would take longer than all replications."""
 
-_PLAIN_PER_S, _COMPILED_PER_S = 200_000, 4_000_000
-"""Requests that the simulation gets through in a second, about."""
+_MOST_JOBS = 4_000_000
+"""In all batches, where nobody asks for more: 20 seconds or so."""
 
 _COMPILED_FROM = 2_000_000
 """Requests at which the compiled simulation is worth its import and compilation; its events are the same."""
 
-_INCREMENT_S = 1.0
-"""RunPod bills each run of a worker in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""
-
-_Z = 1.959964
-"""97.5 % quantile of the normal distribution."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure by simulation, and what the plan says."""
+    """One figure by simulation, and by the closed form."""
 
     simulated: float | None
     half_width: float | None
     """Half of the 95 % interval; None where fewer than two replications have the figure."""
-    planned: float | None
-    """None where the closed form does not give it."""
+    closed_form: float | None
+    """None where it does not give it."""
 
     @property
     def difference(self) -> float | None:
-        """Plan over simulation, minus one; None where there is nothing to compare with."""
-        if self.planned is None or not self.simulated:
+        """Closed form over simulation, minus one; None where there is nothing to compare with."""
+        if self.closed_form is None or not self.simulated:
             return None
-        return self.planned / self.simulated - 1
+        return self.closed_form / self.simulated - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +108,10 @@ class Replications:
     replications: int
     seconds: float
     """Simulated time of each one, without its warm-up."""
+    taken: str
+    """What that is of the traffic."""
     requests: int
-    """In all of them, without warm-ups."""
+    """In all of them, warm-ups included."""
     arrivals: str
     doubts: tuple[str, ...]
     """Why the plan's closed form is not to be trusted here, as `pool.doubts` knows it; at any of the rates."""
@@ -143,12 +138,12 @@ class Replications:
         return total.half_width is not None and total.half_width <= TOLERANCE * total.simulated * (1 + 1e-9)
 
     @property
-    def holds_plan(self) -> bool:
-        """Whether the plan's month lies in the interval."""
+    def holds_closed_form(self) -> bool:
+        """Whether the closed form's month lies in the interval."""
         total = self.bill["total"].usd
-        if total.simulated is None or total.half_width is None or total.planned is None:
+        if total.simulated is None or total.half_width is None or total.closed_form is None:
             return False
-        return abs(total.planned - total.simulated) <= total.half_width
+        return abs(total.closed_form - total.simulated) <= total.half_width
 
 
 def replications(
@@ -172,15 +167,10 @@ def replications(
     cost = cost_of(spec, book)
     spec = replace(spec, performance=cost.performance)
     traffic = _known(spec, cost)
-    plan_pool = pool_of(spec)
-    pool = _as_run(spec, plan_pool, dispatch)
+    pool = simulated_pool_of(spec, dispatch)
     make = _batch_setup if traffic.batch else _setup
     setup = make(spec, traffic, pool, cost, requests)
-    runs: list[Simulated] = []
-    for number in range(setup.most):
-        runs.append(setup.run(f"{seed}/{number}", setup.warm_up_s, setup.warm_up_s + setup.seconds))
-        if len(runs) >= FEWEST and _narrow([run.billed for run in runs]):
-            break
+    runs = list(setup.runs(seed))
     return Replications(
         model=spec.name,
         cost=cost,
@@ -188,15 +178,16 @@ def replications(
         dispatch=pool.dispatch,
         replications=len(runs),
         seconds=setup.seconds,
-        requests=sum(run.requests for run in runs),
+        taken=setup.taken,
+        requests=sum(run.arrived for run in runs),
         arrivals=setup.arrivals,
         doubts=setup.doubts,
         bill=_bill(spec, cost, runs),
-        starts=_figure([run.starts_per_s * float(MONTH_S) for run in runs], _planned_starts(cost)),
-        cold_share=_figure([run.cold_share for run in runs], getattr(setup.planned, "cold_share", None)),
-        waited_share=_figure([run.waited_share for run in runs], getattr(setup.planned, "waited_share", None)),
+        starts=_figure([run.starts_per_s * float(MONTH_S) for run in runs], _starts(cost)),
+        cold_share=_figure([run.cold_share for run in runs], getattr(setup.closed_form, "cold_share", None)),
+        waited_share=_figure([run.waited_share for run in runs], getattr(setup.closed_form, "waited_share", None)),
         latency_s={
-            name: _figure([getattr(run.latency_s, name) for run in runs], getattr(setup.planned, f"{name}_s", None))
+            name: _figure([getattr(run.latency_s, name) for run in runs], getattr(setup.closed_form, f"{name}_s", None))
             for name in ("p50", "p95", "p99")
         },
         timeline=tuple(_timeline(setup, seed, rows)),
@@ -207,15 +198,16 @@ def replications(
 # ----------------------------------------------------------------------------------------------------------- what runs
 @dataclass(frozen=True, kw_only=True)
 class _Setup:
-    """One replication: how to run it between two times, how long, and how many there may be."""
+    """How to run all replications, and the beginning of a month for the timeline."""
 
-    run: Callable[[str, float, float], Simulated]
-    """Of a seed, the start and the end of the window."""
-    warm_up_s: float
+    runs: Callable[[int], Iterator[Simulated]]
+    """Of a seed."""
+    begin: Callable[[int, float, float], Simulated]
+    """Of a seed, between two times."""
     seconds: float
-    most: int
+    taken: str
     arrivals: str
-    planned: Latency | None
+    closed_form: Latency | None
     doubts: tuple[str, ...]
     drawn: tuple[float, float]
     """Start and end of the timeline."""
@@ -247,49 +239,37 @@ def _overloaded(spec: ModelSpec, cost: Cost, why: str) -> BaseloadError:
     return _refused(spec, "simulate/overload", f"{why}; the queue grows without end, all workers are always on", hint)
 
 
-def _as_run(spec: ModelSpec, pool: Pool, dispatch: Dispatch | None) -> Pool:
-    """The pool with the rules that the closed form only approximates."""
-    by_count = spec.runpod.scaling.requests if isinstance(spec.runpod.scaling, RequestCount) else 0
-    return replace(pool, dispatch=dispatch or pool.dispatch, requests_per_worker=by_count, increment_s=_INCREMENT_S)
-
-
 def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: int | None) -> _Setup:
-    """Whole patterns of rates, over and over."""
-    profile = profile_of(traffic)
-    assert profile is not None, "the rate is known"
+    """What the plan simulates where it does, with its pool's rules."""
+    demand = demand_of(traffic)
+    profile, share = demand.profile, demand.active_share
     if profile.mean_per_s * pool.service_s >= pool.slots:
         load = profile.mean_per_s * pool.service_s
         raise _overloaded(spec, cost, f"its traffic keeps {load:,.1f} requests in service, and {pool.slots:,} fit")
-    share, rates = float(traffic.active_share or 1), {rate for _, rate in profile.stretches}
-    seconds = _length_s(spec, pool, profile, len(rates) == 1, requests)
-    sessions_s = None
-    if share < 1:
-        rarer_s = 10 * _shortest_s(pool)
-        sessions_s = (rarer_s * max(share / (1 - share), 1), rarer_s * max((1 - share) / share, 1))
-        seconds *= max(1, math.ceil(10 * sum(sessions_s) / seconds))
-    same_rate = itertools.groupby(profile.stretches, key=lambda stretch: stretch.requests_per_s)
-    pieces = tuple((math.fsum(s for s, _ in same), rate) for rate, same in same_rate)
-    arrivals = Arrivals(
-        pieces=pieces if len(rates) > 1 else ((math.inf, profile.mean_per_s),),
-        cv=float(traffic.cv or 1),
-        sessions_s=sessions_s,
-    )
-    warm_up_s = min(settled_s(pool), 0.2 * seconds)
+    sample = sample_of(pool, demand, requests or REQUESTS)
+    whole = whole_patterns(pool, demand, requests or REQUESTS)
+    if sample is None:
+        needed = math.ceil(FEWEST * whole.requests)
+        raise _refused(
+            spec,
+            "simulate/requests",
+            f"{requests or REQUESTS:,} requests are too few for its rates; {FEWEST} replications of "
+            f"{whole.taken} are {needed:,}",
+            f"--requests {needed}; a part of them may do, and the plan's closed form needs none",
+        )
+    fast = _compiled(FEWEST * sample.requests)
 
-    fast = _compiled(FEWEST * seconds * arrivals.per_s)
+    def begin(seed: int, from_s: float, until_s: float) -> Simulated:
+        return simulate(pool, whole.arrivals, requests=sys.maxsize, seed=f"{seed}/0", warm_up_s=from_s, until_s=until_s)
 
-    def run(seed: str, from_s: float, until_s: float) -> Simulated:
-        return simulate(pool, arrivals, requests=sys.maxsize, seed=seed, warm_up_s=from_s, until_s=until_s, fast=fast)
-
-    budget = requests or REQUESTS
     return _Setup(
-        run=run,
-        warm_up_s=warm_up_s,
-        seconds=seconds,
-        most=min(max(int(budget / (arrivals.per_s * seconds)), FEWEST), MOST),
-        arrivals=_told(arrivals, len(rates), share),
-        planned=_planned_latency(pool_of(spec), profile, share),
-        doubts=tuple(dict.fromkeys(why for rate in sorted(rates) for why in doubts(pool.at(rate / share)))),
+        runs=lambda seed: sample.runs(seed, fast=fast),
+        begin=begin,
+        seconds=sample.seconds,
+        taken=sample.taken,
+        arrivals=whole.told,
+        closed_form=_latency(pool_of(spec), profile, share),
+        doubts=doubts_over(pool, demand),
         drawn=_drawn(profile),
     )
 
@@ -298,41 +278,7 @@ def _compiled(requests: float) -> bool:
     return requests > _COMPILED_FROM and find_spec("numba") is not None
 
 
-def _shortest_s(pool: Pool) -> float:
-    """So long, at least, must a rate hold to show what it does."""
-    return 3 * (pool.idle_timeout_s + pool.cold_start_s + pool.start_delay_s) + 10 * pool.service_s
-
-
-def _length_s(spec: ModelSpec, pool: Pool, profile: RateProfile, constant: bool, requests: int | None) -> float:
-    """Of a replication: whole patterns, or long enough for a constant rate to settle."""
-    mean_per_s, shortest_s = profile.mean_per_s, 5 * _shortest_s(pool)
-    fewest_s = shortest_s if constant else math.ceil(shortest_s / profile.seconds) * profile.seconds
-    needed = math.ceil(FEWEST * fewest_s * mean_per_s)
-    per_s = _COMPILED_PER_S if _compiled(needed) else _PLAIN_PER_S
-    if needed > (MOST_UNASKED_S * per_s if requests is None else requests):
-        pattern = "a settled pool" if constant else "whole patterns of its traffic"
-        raise _refused(
-            spec,
-            "simulate/requests",
-            f"{FEWEST} replications of {pattern} are {needed:,} requests",
-            f"--requests {needed} takes about {max(needed // per_s, 1):,} s; the plan's closed form needs none",
-        )
-    wanted_s = (requests or REQUESTS) / MOST / mean_per_s
-    if constant:
-        return max(wanted_s, fewest_s)
-    return max(int(wanted_s / profile.seconds) * profile.seconds, fewest_s)
-
-
-def _told(arrivals: Arrivals, rates: int, share: float) -> str:
-    gaps = "Poisson" if arrivals.cv == 1 else f"gamma gaps, cv {arrivals.cv:.3g}"
-    told = f"{gaps} at {f'{rates} rates' if rates > 1 else 'a constant rate'}"
-    if arrivals.sessions_s is None:
-        return told
-    on_s, off_s = arrivals.sessions_s
-    return f"{told}, in sessions of {on_s:,.0f} s with {off_s:,.0f} s between, {share * 100:.3g} % of the time"
-
-
-def _planned_latency(pool: Pool, profile: RateProfile, share: float) -> Latency:
+def _latency(pool: Pool, profile: RateProfile, share: float) -> Latency:
     """The closed form's, over the same rates as the plan's bill."""
     most_per_s = pool.slots / pool.service_s
     nodes = profile.served(most_per_s).nodes(share, most_per_s)
@@ -346,7 +292,7 @@ def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requ
     jobs, takes_s = traffic.batch.jobs, cost.deadline.takes_s
     if takes_s is None:
         raise _overloaded(spec, cost, "its batch takes more than a day")
-    if FEWEST * jobs > (MOST_UNASKED_S * _PLAIN_PER_S if requests is None else requests):
+    if FEWEST * jobs > (_MOST_JOBS if requests is None else requests):
         raise _refused(
             spec,
             "simulate/requests",
@@ -359,13 +305,14 @@ def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requ
         log = ((0.0, next(services)) for _ in range(jobs))
         return replay(pool, log, seed=seed, warm_up_s=from_s, until_s=until_s)
 
+    most = min(max((requests or REQUESTS) // jobs, FEWEST), MOST)
     return _Setup(
-        run=run,
-        warm_up_s=0.0,
+        runs=lambda seed: until_narrow((run(f"{seed}/{number}", 0.0, DAY_S) for number in range(most)), FEWEST),
+        begin=lambda seed, from_s, until_s: run(f"{seed}/0", from_s, until_s),
         seconds=DAY_S,
-        most=min(max((requests or REQUESTS) // jobs, FEWEST), MOST),
+        taken="a day of one batch",
         arrivals=f"{jobs:,} requests at once, each day",
-        planned=None,
+        closed_form=None,
         doubts=(),
         drawn=(0.0, min(DAY_S, 1.25 * float(takes_s))),
     )
@@ -407,44 +354,15 @@ def _bill(spec: ModelSpec, cost: Cost, runs: Sequence[Simulated]) -> dict[str, A
     return bill
 
 
-def _planned_starts(cost: Cost) -> float | None:
+def _starts(cost: Cost) -> float | None:
     return None if cost.worker_starts_per_month is None else float(cost.worker_starts_per_month)
 
 
-def _figure(values: Sequence[float | None], planned: float | None) -> Figure:
+def _figure(values: Sequence[float | None], closed_form: float | None) -> Figure:
     known = [value for value in values if value is not None]
     if not known:
-        return Figure(simulated=None, half_width=None, planned=planned)
-    return Figure(simulated=_mean(known), half_width=_half_width(known), planned=planned)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _half_width(values: Sequence[float]) -> float | None:
-    """Half of the 95 % interval of the mean, by Student's t."""
-    n = len(values)
-    if n < 2:
-        return None
-    mean = _mean(values)
-    return _student(n - 1) * math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
-
-
-def _student(freedom: int) -> float:
-    """97.5 % quantile of Student's t from the normal one: Abramowitz and Stegun 26.7.5, to 1 % from 4 degrees on."""
-    z, z3, z5, z7 = (_Z**k for k in (1, 3, 5, 7))
-    return (
-        z
-        + (z3 + z) / 4 / freedom
-        + (5 * z5 + 16 * z3 + 3 * z) / 96 / freedom**2
-        + (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / 384 / freedom**3
-    )
-
-
-def _narrow(billed: Sequence[float]) -> bool:
-    half = _half_width(billed)
-    return half is not None and half <= TOLERANCE * _mean(billed)
+        return Figure(simulated=None, half_width=None, closed_form=closed_form)
+    return Figure(simulated=mean(known), half_width=half_width(known), closed_form=closed_form)
 
 
 def _drawn(profile: RateProfile) -> tuple[float, float]:
@@ -468,7 +386,7 @@ def _timeline(setup: _Setup, seed: int, rows: int) -> Iterator[Slot]:
     from_s, until_s = setup.drawn
     for row in range(rows):
         begins_s, ends_s = (from_s + (until_s - from_s) * k / rows for k in (row, row + 1))
-        run = setup.run(f"{seed}/0", begins_s, ends_s)
+        run = setup.begin(seed, begins_s, ends_s)
         yield Slot(
             from_s=begins_s,
             requests=run.requests,

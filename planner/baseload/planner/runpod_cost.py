@@ -26,14 +26,18 @@ from baseload.planner.cost import (
 )
 from baseload.planner.cost_range import factors, growth, plain, spread
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
+from baseload.planner.month import Demand
 from baseload.planner.performance import Estimated, estimated
-from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
+from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate, estimate
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
 from baseload.planner.traffic.batch import BatchRun, run_batch
 from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
 
 _PRICING = "docs.runpod.io/serverless/pricing, 2026-08-20"
+
+_INCREMENT_S = Decimal(1)
+"""Each run of a worker is billed in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""
 
 
 def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
@@ -143,6 +147,22 @@ def pool_of(spec: ModelSpec) -> Pool:
         workers_min=target.workers_min,
         workers_max=target.workers_max,
     )
+
+
+def simulated_pool_of(spec: ModelSpec, dispatch: Dispatch | None = None) -> Pool:
+    """The pool with the rules that the closed form only approximates."""
+    pool = pool_of(spec)
+    by_count = spec.runpod.scaling.requests if isinstance(spec.runpod.scaling, RequestCount) else 0
+    return replace(
+        pool, dispatch=dispatch or pool.dispatch, requests_per_worker=by_count, increment_s=float(_INCREMENT_S)
+    )
+
+
+def demand_of(traffic: Traffic) -> Demand:
+    """What comes to the pool, its rate known and no batch."""
+    profile = profile_of(traffic)
+    assert profile is not None, "the rate is known"
+    return Demand(profile=profile, cv=float(traffic.cv or 1), active_share=float(traffic.active_share or 1))
 
 
 def _starts(found: PoolEstimate) -> Decimal:

@@ -1,4 +1,4 @@
-"""Simulated months: the bill and the latency beside the plan's, and the beginning of the run as bars."""
+"""Simulated months: the bill and the latency beside the closed form's, and the beginning of the run as bars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import UNKNOWN, columns, wrapped
 from baseload.planner.explain import TOTAL
-from baseload.planner.replications import TOLERANCE, Figure, Replications, Slot
+from baseload.planner.month import TOLERANCE
+from baseload.planner.replications import Figure, Replications, Slot
 
 NAMES = {"busy": "busy", "idle": "idle", "cold_start": "cold starts", "always_on": "always on", TOTAL: "together"}
 ROOMY = 80
@@ -31,7 +32,7 @@ def document(value: Sequence[Replications]) -> Mapping[str, Any]:
 def _model(item: Replications, page: Page) -> Iterator[str]:
     yield f"{page.bold(item.model)}  {item.arrivals}"
     said = (
-        f"{item.replications} replications of {_length(item.seconds)} each, {item.requests:,} requests; "
+        f"{item.replications} replications, {item.requests:,} requests, each {item.taken}; "
         f"seed {item.seed}, dispatch {item.dispatch}"
     )
     yield from wrapped(said, page.width, indent=2)
@@ -45,40 +46,46 @@ def _model(item: Replications, page: Page) -> Iterator[str]:
     yield ""
     yield from wrapped(_verdict(item), page.width, indent=2)
     if item.doubts:
-        yield from wrapped(f"the plan's formulas are in doubt here: {'; '.join(item.doubts)}", page.width, indent=2)
-    yield from map(page.dim, wrapped(f"plan: {item.cost.method}", page.width, indent=2))
+        why = "; ".join(item.doubts)
+        yield from wrapped(f"the closed form is in doubt here, `deploy plan` simulates: {why}", page.width, indent=2)
+    yield from map(page.dim, wrapped(f"closed form: {item.cost.method}", page.width, indent=2))
     yield ""
     yield from _drawing(item, page)
 
 
 def _bill(item: Replications) -> Iterator[list[str]]:
-    yield ["a month", "GPU-hours", "USD", "± 95 %", "plan", "difference"]
+    yield ["a month", "GPU-hours", "USD", "± 95 %", "formula", "difference"]
     for what, amount in item.bill.items():
         hours, usd = amount.gpu_hours.simulated, amount.usd
-        if what == TOTAL or hours or usd.planned:
-            cells = [_number(hours, 1), _number(usd.simulated, 2), _number(usd.half_width, 2), _number(usd.planned, 2)]
+        if what == TOTAL or hours or usd.closed_form:
+            cells = [
+                _number(hours, 1),
+                _number(usd.simulated, 2),
+                _number(usd.half_width, 2),
+                _number(usd.closed_form, 2),
+            ]
             yield [NAMES[what], *cells, _difference(usd)]
 
 
 def _service(item: Replications) -> Iterator[list[str]]:
-    yield ["", "simulated", "± 95 %", "plan", "difference"]
+    yield ["", "simulated", "± 95 %", "formula", "difference"]
     starts = item.starts
-    counts = [_number(value, 0) for value in (starts.simulated, starts.half_width, starts.planned)]
+    counts = [_number(value, 0) for value in (starts.simulated, starts.half_width, starts.closed_form)]
     yield ["worker starts", *counts, _difference(starts)]
     for name, share in (("meet a cold start", item.cold_share), ("wait at all", item.waited_share)):
-        yield [name, *map(_share, (share.simulated, share.half_width, share.planned)), _difference(share)]
+        yield [name, *map(_share, (share.simulated, share.half_width, share.closed_form)), _difference(share)]
     for name, time in item.latency_s.items():
-        yield [f"{name} latency", *map(_time, (time.simulated, time.half_width, time.planned)), _difference(time)]
+        yield [f"{name} latency", *map(_time, (time.simulated, time.half_width, time.closed_form)), _difference(time)]
 
 
 def _verdict(item: Replications) -> str:
     total = item.bill[TOTAL].usd
-    if item.holds_plan:
-        said = "the plan's month lies within the interval"
+    if item.holds_closed_form:
+        said = "the closed form's month lies within the interval"
     else:
         off = total.difference or 0.0
         side = "below" if off < 0 else "above"
-        said = f"the plan's month lies {abs(off) * 100:.1f} % {side} the simulated one, outside of the interval"
+        said = f"the closed form's month lies {abs(off) * 100:.1f} % {side} the simulated one, outside of the interval"
     if not item.is_narrow:
         said += f"; the interval is wider than ±{TOLERANCE * 100:.1f} %: more --requests make it narrower"
     return said
@@ -153,9 +160,10 @@ def _json(item: Replications) -> dict[str, Any]:
         "arrivals": item.arrivals,
         "replications": item.replications,
         "seconds_per_replication": item.seconds,
+        "sampled": item.taken,
         "requests": item.requests,
-        "method_of_plan": item.cost.method,
-        "doubts_of_plan": list(item.doubts),
+        "method_of_closed_form": item.cost.method,
+        "doubts_of_closed_form": list(item.doubts),
         "bill": {
             what: {"gpu_hours": _figure(amount.gpu_hours, 3), "usd": _figure(amount.usd, 4)}
             for what, amount in item.bill.items()
@@ -165,13 +173,13 @@ def _json(item: Replications) -> dict[str, Any]:
         "waited_share": _figure(item.waited_share, 6),
         "latency_s": {name: _figure(figure, 4) for name, figure in item.latency_s.items()},
         "interval_reached": item.is_narrow,
-        "plan_in_interval": item.holds_plan,
+        "closed_form_in_interval": item.holds_closed_form,
         "timeline": {"slot_s": item.slot_s, "slots": [_slot(slot) for slot in item.timeline]},
     }
 
 
 def _figure(figure: Figure, digits: int) -> dict[str, float | None]:
-    values = {"simulated": figure.simulated, "half_width_95": figure.half_width, "plan": figure.planned}
+    values = {"simulated": figure.simulated, "half_width_95": figure.half_width, "closed_form": figure.closed_form}
     found = {key: None if value is None else round(value, digits) for key, value in values.items()}
     return {**found, "difference": None if figure.difference is None else round(figure.difference, 6)}
 
