@@ -127,7 +127,7 @@ class SimulatedMonth:
 
 # ------------------------------------------------------------------------------------------------------------ the gate
 def doubts_over(pool: Pool, demand: Demand) -> tuple[str, ...]:
-    """Why the closed form is not to be used for this month: `pool.doubts` at rates of which `MATTERS` of the bill is."""
+    """Why the closed form is not to be used for this month: `pool.doubts` at rates that the bill `MATTERS` at."""
     profile = demand.profile
     most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
     if pool.workers_min >= pool.workers_max or profile.mean_per_s <= 0 or profile.mean_per_s >= most_per_s:
