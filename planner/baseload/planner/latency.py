@@ -48,28 +48,85 @@ def latency(pool: Pool) -> Latency:
 
 def latency_over(pools: Sequence[tuple[float, Pool]]) -> Latency:
     """The latency over times of different rates: (share of the time, the pool at that rate), weighted by requests."""
+    law = law_over(pools)
+    if law is None:
+        asked = any(share * pool.arrivals_per_s > 0 for share, pool in pools)
+        return Latency(p50_s=None, p95_s=None, p99_s=None, waited_share=float(asked), cold_share=0.0)
+    return Latency(
+        p50_s=law.quantile_s(0.5),
+        p95_s=law.quantile_s(0.95),
+        p99_s=law.quantile_s(0.99),
+        waited_share=law.waited_share,
+        cold_share=law.cold_share,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """The law of the latency: waits with their chances, each plus a service time."""
+
+    waits: Sequence[_Atom]
+    """By rising wait."""
+    service_s: float
+    service_cv: float
+    waited_share: float
+    cold_share: float
+
+    def quantile_s(self, share: float) -> float:
+        """The time that `share` of the requests, below 1, do not exceed.
+
+        By regula falsi in the logarithm of what is later, in which an exponential tail is a straight line; every third
+        step halves, so that steps of fixed service times end as well.
+        """
+        later = math.log1p(-share)
+        low, high = 0.0, self.waits[-1].wait_s + 40 * self.service_s * max(1.0, self.service_cv) ** 2
+        above, below = -later, self._log_later(high) - later
+        if below >= 0:
+            return high
+        for step in itertools.count():
+            if high - low <= 1e-6 * high:
+                break
+            middle = (low + high) / 2
+            if step % 3 < 2:
+                middle = low + (high - low) * min(max(above / (above - below), 1e-3), 1 - 1e-3)
+            found = self._log_later(middle) - later
+            if abs(found) < 1e-7:
+                return middle
+            if found > 0:
+                low, above = middle, found
+            else:
+                high, below = middle, found
+        return (low + high) / 2
+
+    def _log_later(self, t: float) -> float:
+        cv, mean_s = self.service_cv, self.service_s
+        later = math.fsum(chance * _survival(t - wait_s, mean_s, cv) for chance, wait_s in self.waits)
+        return math.log(max(later, 1e-300))
+
+
+def law_over(pools: Sequence[tuple[float, Pool]]) -> Law | None:
+    """The law over times of different rates, as `latency_over`; None where none come or the queue grows without end."""
     pools = [(share, settled(pool)) for share, pool in pools]
     requests = math.fsum(share * pool.arrivals_per_s for share, pool in pools)
     if requests <= 0 or any(pool.load >= pool.slots for _, pool in pools if pool.arrivals_per_s > 0):
-        return Latency(p50_s=None, p95_s=None, p99_s=None, waited_share=float(requests > 0), cold_share=0.0)
-    atoms, waited, cold = [], 0.0, 0.0
+        return None
+    atoms, waited, cold = dict[float, float](), 0.0, 0.0
     for share, pool in pools:
         if pool.arrivals_per_s <= 0:
             continue
         weight = share * pool.arrivals_per_s / requests
         for_start, for_slot = 0.0, 0.0
         for kind, atom in _waits(pool):
-            atoms.append(_Atom(atom.chance * weight, atom.wait_s))
+            if atom.chance:
+                atoms[atom.wait_s] = atoms.get(atom.wait_s, 0.0) + atom.chance * weight
             for_start += atom.chance if kind == "start" else 0.0
             for_slot += atom.chance if kind == "slot" else 0.0
         waited += (for_start + for_slot) * weight
         cold += for_start * weight
-    service_s, cv = pools[0][1].service_s, pools[0][1].service_cv
-    atoms.sort(key=lambda atom: atom.wait_s)
-    return Latency(
-        p50_s=_quantile(atoms, service_s, cv, 0.5),
-        p95_s=_quantile(atoms, service_s, cv, 0.95),
-        p99_s=_quantile(atoms, service_s, cv, 0.99),
+    return Law(
+        waits=[_Atom(atoms[wait_s], wait_s) for wait_s in sorted(atoms)],
+        service_s=pools[0][1].service_s,
+        service_cv=pools[0][1].service_cv,
         waited_share=min(waited, 1.0),
         cold_share=min(cold, 1.0),
     )
@@ -112,16 +169,6 @@ def _erlang_c(slots: int, load: float) -> float:
     for n in range(1, slots + 1):
         blocked = load * blocked / (n + load * blocked)
     return blocked / (1 - load / slots * (1 - blocked))
-
-
-def _quantile(atoms: Sequence[_Atom], service_s: float, cv: float, share: float) -> float:
-    """The time that `share` of the requests do not exceed, by bisection."""
-    low, high = 0.0, atoms[-1].wait_s + 40 * service_s * max(1.0, cv) ** 2
-    while high - low > 1e-6 * high:
-        middle = (low + high) / 2
-        later = math.fsum(chance * _survival(middle - wait_s, service_s, cv) for chance, wait_s in atoms)
-        low, high = (middle, high) if later > 1 - share else (low, middle)
-    return (low + high) / 2
 
 
 def _survival(t: float, mean_s: float, cv: float) -> float:

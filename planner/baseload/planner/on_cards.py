@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from baseload.planner.memory import fit, longest_request
 from baseload.planner.performance import cold_start, room, service_time
 from baseload.planner.pool import Assumption
-from baseload.planner.spec.model import Model, ModelSpec, Performance
+from baseload.planner.spec.model import Container, Model, ModelSpec, Performance
 
 if TYPE_CHECKING:
     from baseload.planner.cards import Card
@@ -45,18 +45,28 @@ class Times:
         return tuple(dict.fromkeys((self.expected, self.fast, self.slow)))
 
 
-def times_on(spec: ModelSpec, own: Hardware, cards: Sequence[Card], count: int) -> Times:
-    """The service time on `count` of `cards`, the spec's figures being those of `own`; unknown stays None."""
+def times_on(
+    spec: ModelSpec, own: Hardware, cards: Sequence[Card], count: int, measured: Model | Container | None = None
+) -> Times:
+    """The service time on `count` of `cards`; unknown stays None.
+
+    The spec's figures are those of `measured` on `own`; None is the spec's own model, else it is at another precision.
+    """
+    measured = measured or spec.serves
     given = spec.performance
     as_given = Times(expected=given, fast=given, slow=given)
-    same = {card.name for card in cards} == {card.name for card in own.cards} and count == own.gpu_count
+    same = (
+        {card.name for card in cards} == {card.name for card in own.cards}
+        and count == own.gpu_count
+        and measured == spec.serves
+    )
     if same and given.service_time_s is not None:
         return as_given
     tokens = spec.traffic.tokens if spec.traffic else None
     there = here = None
-    if isinstance(spec.serves, Model) and tokens is not None and cards:
+    if isinstance(spec.serves, Model) and isinstance(measured, Model) and tokens is not None and cards:
         there = service_time(spec.serves, cards, count, tokens, given.concurrency)
-        here = service_time(spec.serves, own.cards, own.gpu_count, tokens, given.concurrency)
+        here = service_time(measured, own.cards, own.gpu_count, tokens, given.concurrency) if own.cards else None
     if there is None or (given.service_time_s is not None and here is None):
         return as_given if given.service_time_s is None else _same_speed(as_given)
     ratio, how = Decimal(1), f"estimated from the model's size, {there.widest}"

@@ -11,21 +11,21 @@ speed, and is not ranked.
 
 from __future__ import annotations
 
+from baseload.planner.compare.priced import Question
 from baseload.planner.compare.refused import refused_rows
 from baseload.planner.compare.rented import rented_rows
 from baseload.planner.compare.row import SCHEMA, Comparison, Row, Status, limited, ranked
 from baseload.planner.compare.runpod import runpod_rows
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import ModelSpec
-from baseload.planner.targets.hardware import hardware_of
 
 __all__ = ["SCHEMA", "Comparison", "Row", "Status", "compare"]
 
 
 def compare(spec: ModelSpec, book: PriceBook) -> Comparison:
     """The spec on everything the book has a row of; the order does not depend on that of the book's rows."""
-    own = hardware_of(spec.target, book)
-    rows = [*runpod_rows(spec, own, book), *rented_rows(spec, own, book), *refused_rows(spec, own, book)]
+    about = Question.of(spec, book)
+    rows = [*runpod_rows(about), *rented_rows(about), *refused_rows(about)]
     return Comparison(
         name=spec.name, spec_digest=spec.digest, book=book.name, rows=ranked(limited(row, spec) for row in rows)
     )

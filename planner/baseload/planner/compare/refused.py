@@ -6,24 +6,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from baseload.planner.compare.priced import Question
 from baseload.planner.compare.row import Row, Status, judged, unknown_figure
 from baseload.planner.cost import Spread
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.spec.model import ModelSpec
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.aws import SERVERLESS_MEMORY_MB, WAKE_S, SagemakerServerless
 from baseload.planner.targets.bill import Demand
 from baseload.planner.targets.demand import demand_of
-from baseload.planner.targets.hardware import Hardware, workers_max_of
+from baseload.planner.targets.hardware import workers_max_of
 from baseload.planner.targets.rented import Rented
 
 
-def refused_rows(spec: ModelSpec, own: Hardware, book: PriceBook) -> Iterator[Row]:
+def refused_rows(about: Question) -> Iterator[Row]:
     """What is asked for often and is no choice here, and what has no price that any GPU stands for."""
-    demand = demand_of(spec) or Demand(requests_per_day=Decimal(0))
+    book, own = about.book, about.own
+    demand = demand_of(about.spec) or Demand(requests_per_day=Decimal(0))
     blank = Row(target="", gpu="", gpu_count=0, mode="", status=Status.IMPOSSIBLE, deployable=False)
     size = SERVERLESS_MEMORY_MB[-1]
-    wanted = SagemakerServerless(memory_mb=size, max_concurrency=workers_max_of(spec.target), gpu=own.name)
+    wanted = SagemakerServerless(memory_mb=size, max_concurrency=workers_max_of(about.spec.target), gpu=own.name)
     refused = bill_of(wanted, demand, book).impossible
     yield replace(blank, target="sagemaker-serverless", gpu="none", mode=f"{size} MB", reasons=refused)
     yield replace(

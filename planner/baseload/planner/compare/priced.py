@@ -1,0 +1,172 @@
+"""One target as a row: its bill over all that the range holds, its latency, and what stands in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import product
+from typing import TYPE_CHECKING
+
+from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
+from baseload.planner.cost import SESSIONS, Spread
+from baseload.planner.on_cards import Times, on_another_platform, times_on
+from baseload.planner.prices import PriceBook
+from baseload.planner.spec.model import Container, Model, ModelSpec, Performance
+from baseload.planner.targets import price as bill_of
+from baseload.planner.targets.bill import Bill, Demand, Stage, cents
+from baseload.planner.targets.demand import demand_of
+from baseload.planner.targets.hardware import Hardware, hardware_of
+from baseload.planner.targets.workers import Fleet, mean_wait_s
+
+if TYPE_CHECKING:
+    from baseload.planner.cards import Card
+    from baseload.planner.targets import Target
+
+MOST_STEADY = 1_000
+"""Workers always on that are sized: each size is a sum over all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What every row of a comparison is worked out from."""
+
+    spec: ModelSpec
+    """At the precision of the row."""
+    measured: Model | Container
+    """As the spec's own figures hold for it."""
+    own: Hardware
+    """What they were measured on."""
+    book: PriceBook
+    asked: Asked | None
+
+    @classmethod
+    def of(cls, spec: ModelSpec, book: PriceBook) -> Question:
+        """About the spec as it stands."""
+        own = hardware_of(spec.target, book)
+        return cls(spec=spec, measured=spec.serves, own=own, book=book, asked=Asked.of(spec))
+
+    def times(self, cards: Sequence[Card], count: int, platform: str) -> Times:
+        """On other cards, of another platform."""
+        times = times_on(self.spec, self.own, cards, count, self.measured)
+        return times if platform == self.own.platform else on_another_platform(self.spec, times, self.own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The demand at each rate that the spec's range holds, worked out once for all rows; its times are still open."""
+
+    expected: Demand
+    ends: tuple[Demand, ...]
+    high: Demand
+    """The most that is asked for, as the spec spreads it over the week."""
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Asked | None:
+        """None without a rate of traffic."""
+        traffic, expected = spec.traffic, demand_of(spec)
+        if traffic is None or expected is None:
+            return None
+        shapes = [spec]
+        if traffic.active_share is None and (traffic.curve or traffic.hourly):
+            shapes.append(replace(spec, traffic=replace(traffic, active_share=SESSIONS)))
+        factors = dict.fromkeys((traffic.range.low, traffic.range.high))
+        ends = [demand_of(shape, factor=factor) for shape in shapes for factor in factors]
+        high = demand_of(spec, factor=traffic.range.high)
+        return cls(expected=expected, ends=tuple(filter(None, ends)), high=high or expected)
+
+    def demands(self, times: Times, copies: int) -> list[Demand]:
+        """The expected one, then the corners of what the range holds: rates × active shares × the band of the times."""
+
+        def at(demand: Demand, performance: Performance) -> Demand:
+            return replace(
+                demand,
+                service_s=performance.service_time_s,
+                service_cv=performance.service_time_cv,
+                cold_start_s=performance.cold_start_s,
+                concurrency=performance.concurrency * copies,
+            )
+
+        corners = product(self.ends, dict.fromkeys((times.fast, times.slow)))
+        found = [at(self.expected, times.expected), *(at(*corner) for corner in corners)]
+        return list(dict.fromkeys(found))
+
+    def steady(self, times: Times, copies: int) -> int | None:
+        """The fewest workers always on that serve the high end with a mean wait of one service time at most.
+
+        None where that are more than anybody sizes one by one, or the service time is unknown.
+        """
+        service_s = times.expected.service_time_s
+        if service_s is None:
+            return None
+        demand = replace(
+            self.high,
+            service_s=service_s,
+            service_cv=times.expected.service_time_cv,
+            concurrency=times.expected.concurrency * copies,
+        )
+        peak = max(part.requests_per_day for part in demand.in_parts())
+        workers = int(peak / 86_400 * service_s / demand.concurrency) + 1
+        while workers <= MOST_STEADY:
+            wait = mean_wait_s(demand, workers)
+            if wait is not None and wait <= service_s:
+                return workers
+            workers += 1
+        return None
+
+
+def priced_row(
+    blank: Row, target: Target, fleet: Fleet, demands: Sequence[Demand], times: Times, book: PriceBook
+) -> Row:
+    """The row of a target: `demands` are the expected one and those at the ends of the range."""
+    bills = [bill_of(target, demand, book) for demand in demands]
+    bill, demand = bills[0], demands[0]
+    if bill.impossible:
+        return replace(blank, status=Status.IMPOSSIBLE, reasons=bill.impossible)
+    months = [each.monthly_usd for each in bills]
+    row = replace(
+        blank,
+        status=Status.RANKED,
+        monthly_usd=envelope([Spread(low=month, expected=month, high=month) for month in months]),
+        usd_per_1000_requests=_per_1000(bill, demand, book),
+        hourly_worst_case_usd=_hourly(blank, fleet),
+        added_s=_added(bill.latency),
+        caveats=(*bill.caveats, *_extras(blank)),
+        assumptions=(*times.assumptions, *blank.assumptions, *bill.assumptions),
+        method=bill.method,
+    )
+    row = judged(row, bill.unpriced, [unknown_figure(name) for name in bill.unknown], times.same_speed)
+    return served(row, demand, fleet)
+
+
+def _extras(row: Row) -> list[str]:
+    """CPU and memory that are billed extra: what a model needs of them is not in a spec."""
+    included = row.price.includes.split() if row.price is not None else []
+    return [] if "cpu" in included else ["CPU and memory are billed extra: the bill is at least this"]
+
+
+def _per_1000(bill: Bill, demand: Demand, book: PriceBook) -> Decimal | None:
+    requests, month = demand.per_month(book.month_hours), bill.monthly_usd
+    if month is None or requests < Decimal("0.001"):
+        return None
+    return (month * 1000 / requests).quantize(Decimal("0.000001"), ROUND_HALF_UP)
+
+
+def _hourly(row: Row, fleet: Fleet) -> Decimal | None:
+    if row.price is None or row.price.usd_per_hour is None:
+        return None
+    factor = row.gpu_count if row.price.unit.startswith("gpu-") else 1
+    return cents(row.price.usd_per_hour * factor * fleet.workers_max)
+
+
+def _added(stages: Sequence[Stage]) -> tuple[Decimal | None, Decimal | None] | None:
+    own = [stage for stage in stages if stage.name not in ("service", "wait for a place")]
+    if not own:
+        return None
+    lows, highs = [stage.low_s for stage in own], [stage.high_s for stage in own]
+    return _sum(lows), _sum(highs)
+
+
+def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
+    known = [value for value in values if value is not None]
+    return sum(known, Decimal(0)) if len(known) == len(values) else None
