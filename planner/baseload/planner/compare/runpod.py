@@ -8,10 +8,11 @@ from dataclasses import replace
 from baseload.planner.compare.priced import Question
 from baseload.planner.compare.rented import most_workers
 from baseload.planner.compare.row import Row, Status, envelope, judged, served
-from baseload.planner.cost import Cost, cost_of
+from baseload.planner.cost import Cost, Spread, cost_of, expected_month_usd
 from baseload.planner.gpus import POOLS
 from baseload.planner.on_cards import COUNTS, Times, does_not_fit, fewest_gpus
 from baseload.planner.pool import Assumption
+from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import ModelSpec, RequestCount, RunpodMode, RunpodTarget
 from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import cards_of_pool
@@ -47,9 +48,8 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
     """As `deploy plan` prices it; the band of a service time that was carried over widens the range."""
     book, target = about.book, spec.runpod
     given = spec.performance.service_time_s is not None
-    performances = times.all if given else (spec.performance,)
-    costs = [cost_of(replace(spec, performance=performance), book) for performance in performances]
-    cost = costs[0]
+    spec = replace(spec, performance=times.expected) if given else spec
+    cost = cost_of(spec, book)
     row = Row(
         target="runpod",
         gpu=target.gpu,
@@ -58,7 +58,7 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
         status=Status.RANKED,
         deployable=True,
         own=own,
-        monthly_usd=envelope([cost.monthly_usd for cost in costs]),
+        monthly_usd=_widened(spec, cost, times, book) if given else cost.monthly_usd,
         usd_per_1000_requests=cost.usd_per_1000_requests,
         hourly_worst_case_usd=cost.hourly_worst_case_usd,
         assumptions=(*times.assumptions, *_without(cost.assumptions, times.assumptions)),
@@ -73,6 +73,27 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
     times = Times(expected=performance, fast=performance, slow=performance)
     demand = about.asked.demands(times, 1)[0] if about.asked else None
     return served(row, demand, fleet_of(target, book))
+
+
+def _widened(spec: ModelSpec, cost: Cost, times: Times, book: PriceBook) -> Spread:
+    """With the bills at both ends of the band: the slow one at the most traffic, the fast one at the least."""
+    traffic = spec.traffic
+    if traffic is None or traffic.requests_per_day is None or cost.monthly_usd.expected is None:
+        return cost.monthly_usd
+    found = [cost.monthly_usd]
+    for performance, factor in ((times.fast, traffic.range.low), (times.slow, traffic.range.high)):
+        if performance == times.expected:
+            continue
+        scaled = replace(
+            traffic,
+            requests_per_day=traffic.requests_per_day * factor,
+            hourly=tuple(rate * factor for rate in traffic.hourly),
+            observed=None if traffic.observed is None else traffic.observed.times(float(factor)),
+            batch=None if traffic.batch is None else replace(traffic.batch, jobs=int(traffic.batch.jobs * factor)),
+        )
+        usd = expected_month_usd(replace(spec, performance=performance, traffic=scaled), book)
+        found.append(Spread(low=usd, expected=usd, high=usd))
+    return envelope(found)
 
 
 def _missing(cost: Cost, unpriced: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from baseload.planner.pool import Pool, PoolEstimate, estimate
 from baseload.planner.prices import MONTH_HOURS
@@ -27,6 +28,10 @@ class Fleet:
     """Replicas beside the fleet that take requests first; their time is not the fleet's."""
     increment_s: Decimal = Decimal(0)
     """Each run of a worker is rounded up to it: half of it per start on average."""
+
+
+_estimate = lru_cache(maxsize=4096)(estimate)
+"""The same workers at another price take the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,7 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
         if missing(demand, fleet):
             sums["always_on"] += part.share * min(_minimum(part, fleet), fleet.workers_max) * month_s
             continue
-        found = estimate(pool_of(demand, fleet, part))
+        found = _estimate(pool_of(demand, fleet, part))
         overloaded |= found.overloaded
         methods.append(found.method)
         for kind, workers in _billed(found, fleet).items():

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
@@ -186,6 +186,7 @@ def _weight(name: Curve, weekend: bool, hour: int) -> float:
 
 
 # ------------------------------------------------------------------------------------------------------ a pool under it
+@lru_cache(maxsize=1024)
 def estimate_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -> PoolEstimate:
     """What the pool bills under the profile instead of its own rate: its estimates over the rates, and the changes.
 
