@@ -30,6 +30,15 @@ from baseload.planner.month import Demand
 from baseload.planner.performance import Estimated, estimated
 from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate, estimate
 from baseload.planner.prices import Price, PriceBook
+from baseload.planner.schedule import (
+    always_on,
+    assumption,
+    estimate_in_shifts,
+    minimum_at,
+    minimums,
+    overlays_a_log,
+    shifts,
+)
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
 from baseload.planner.traffic.batch import BatchRun, run_batch
 from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
@@ -93,7 +102,7 @@ def _filled(spec: ModelSpec, guess: Estimated | None) -> ModelSpec:
 
 def _missing_figures(spec: ModelSpec) -> list[str]:
     """The keys of the spec without which the worker time is unknown; none where it does not depend on them."""
-    if spec.runpod.workers_min >= spec.runpod.workers_max:
+    if _least(spec) >= spec.runpod.workers_max:
         return []
     if spec.traffic is None:
         return ["traffic.requests_per_day"]
@@ -113,18 +122,25 @@ def _estimate(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decim
     traffic, pool = spec.traffic, pool_of(spec)
     profile = profile_of(traffic) if traffic else None
     if traffic is None or profile is None:  # all workers are always on, or there is no traffic
-        return estimate(pool)
+        return estimate(replace(pool, workers_min=max(_least(spec), pool.workers_min)))
     if traffic.batch:
-        return _run(spec, factor).estimate
-    share = traffic.active_share or active_share or Decimal(1)
-    return estimate_over(pool, profile.times(float(factor)), float(share))
+        found = _run(spec, factor).estimate
+        return found if spec.schedule is None else replace(found, always_on=float(_always_on(spec)))
+    share = float(traffic.active_share or active_share or 1)
+    profile = profile.times(float(factor))
+    if spec.schedule is not None:
+        return estimate_in_shifts(pool, shifts(spec.schedule, profile, traffic.time_zone), share)
+    return estimate_over(pool, profile, share)
 
 
 def _run(spec: ModelSpec, factor: Decimal = Decimal(1)) -> BatchRun:
     assert spec.traffic is not None, "has a batch"
     assert spec.traffic.batch is not None, "has a batch"
-    batch = spec.traffic.batch
-    return run_batch(pool_of(spec), int(_whole(batch.jobs * factor)), float(batch.within_s))
+    batch, pool = spec.traffic.batch, pool_of(spec)
+    if spec.schedule is not None:
+        least = minimum_at(spec.schedule, batch.at, spec.traffic.time_zone)
+        pool = replace(pool, workers_min=min(least, pool.workers_max))
+    return run_batch(pool, int(_whole(batch.jobs * factor)), float(batch.within_s))
 
 
 def pool_of(spec: ModelSpec) -> Pool:
@@ -164,6 +180,17 @@ def demand_of(traffic: Traffic) -> Demand:
     assert profile is not None, "the rate is known"
     return Demand(profile=profile, cv=float(traffic.cv or 1), active_share=float(traffic.active_share or 1))
 
+def _least(spec: ModelSpec) -> int:
+    """Workers that are on at any time of the week."""
+    return spec.runpod.workers_min if spec.schedule is None else min(least for _, least in minimums(spec.schedule))
+
+
+def _always_on(spec: ModelSpec) -> Decimal:
+    """Mean workers of the minimum."""
+    if spec.schedule is None:
+        return Decimal(spec.runpod.workers_min)
+    return always_on(spec.schedule, spec.runpod.workers_max)
+
 
 def _starts(found: PoolEstimate) -> Decimal:
     return _whole(Decimal(found.starts_per_s) * MONTH_S)
@@ -197,8 +224,8 @@ def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> 
     target = spec.runpod
     if found:
         quantities = _gpu_seconds(spec, found)
-    elif target.workers_min:
-        quantities = {"always_on": target.workers_min * target.gpu_count * MONTH_S}
+    elif _always_on(spec):
+        quantities = {"always_on": _whole(_always_on(spec) * target.gpu_count * MONTH_S)}
     else:
         return ()
     active_usd = price.usd * (1 - target.active_discount)
@@ -254,7 +281,7 @@ def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
     if price is None or price.usd is None:
         return None
     target = spec.runpod
-    paid = target.workers_max - target.workers_min * target.active_discount
+    paid = target.workers_max - _least(spec) * target.active_discount
     return cents(paid * target.gpu_count * price.usd * 3600)
 
 
@@ -284,6 +311,9 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
             errs="low by at most 0.10 USD per GB and worker-month",
         ),
     ]
+    if spec.schedule is not None:
+        profile = profile_of(spec.traffic) if spec.traffic else None
+        facts.append(assumption(spec.schedule, log=profile is not None and overlays_a_log(profile)))
     if target.volume:
         facts.append(
             Assumption(
@@ -299,7 +329,7 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
 def _modelled(spec: ModelSpec) -> list[Assumption]:
     """What the worker time rests on."""
     target, performance, traffic = spec.runpod, spec.performance, spec.traffic
-    if target.workers_min >= target.workers_max or traffic is None or not traffic.requests_per_day:
+    if _least(spec) >= target.workers_max or traffic is None or not traffic.requests_per_day:
         return []
     by_count = isinstance(target.scaling, RequestCount)
     return [
