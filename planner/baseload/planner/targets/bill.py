@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 
-from baseload.planner.pool import Assumption
+from baseload.planner.pool import Assumption, Pool
 from baseload.planner.prices import MONTH_HOURS, SECONDS, Price, PriceBook, how_to_enter
 
 GB = Decimal(10**9)
@@ -116,6 +116,12 @@ class Bill:
     caveats: tuple[str, ...] = ()
     latency: tuple[Stage, ...] = ()
     method: str | None = None
+    starts: Decimal = Decimal(0)
+    """Of workers, a month."""
+    pools: tuple[tuple[float, Pool], ...] = ()
+    """The workers in each part of the month, with its share: what the latency comes from. Empty is not known."""
+    base: int | None = None
+    """Replicas of a hybrid's base."""
     refused_share: Decimal = Decimal(0)
     """Of the requests, which are answered with an error because the target is at its cap."""
     assumptions: tuple[Assumption, ...] = ()

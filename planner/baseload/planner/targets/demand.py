@@ -5,12 +5,14 @@ Takes what the spec says and no more: estimates of unknown figures are made else
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from baseload.planner.rates import quadrature
+from baseload.planner.schedule import shifts
 from baseload.planner.spec.model import ModelSpec
 from baseload.planner.targets.bill import Demand, Part
-from baseload.planner.traffic.profile import profile_of
+from baseload.planner.traffic.profile import RateProfile, profile_of
 
 _DAY_S = 86_400
 _RATE = Decimal("0.000001")
@@ -28,14 +30,14 @@ def demand_of(
     if traffic is None or profile is None or traffic.batch is not None:
         return None
     active = float(traffic.active_share or 1)
-    total = profile.seconds
-    rates = [(seconds * active / total, rate * float(factor) / active) for seconds, rate in profile.stretches]
-    if active < 1:
-        rates.append((1 - active, 0.0))
-    parts = tuple(
-        Part(share=Decimal(share), requests_per_day=(Decimal(rate) * _DAY_S).quantize(_RATE))
-        for share, rate in quadrature(rates)
-    )
+    if spec.schedule is None:
+        parts = _parts(profile.times(float(factor)), active)
+    else:
+        parts = tuple(
+            replace(part, share=shift.share * part.share, workers_min=shift.workers_min)
+            for shift in shifts(spec.schedule, profile.times(float(factor)), traffic.time_zone)
+            for part in _parts(shift.profile, active)
+        )
     return Demand(
         requests_per_day=(Decimal(profile.mean_per_s) * factor * _DAY_S).quantize(_RATE),
         service_s=performance.service_time_s,
@@ -47,4 +49,16 @@ def demand_of(
         prompt_tokens=traffic.tokens.prompt if traffic.tokens else None,
         output_tokens=traffic.tokens.output if traffic.tokens else None,
         parts=parts,
+    )
+
+
+def _parts(profile: RateProfile, active: float) -> tuple[Part, ...]:
+    """Its rates as a few; the shares add up to 1."""
+    total = profile.seconds
+    rates = [(seconds * active / total, rate / active) for seconds, rate in profile.stretches]
+    if active < 1:
+        rates.append((1 - active, 0.0))
+    return tuple(
+        Part(share=Decimal(share), requests_per_day=(Decimal(rate) * _DAY_S).quantize(_RATE))
+        for share, rate in quadrature(rates)
     )

@@ -44,6 +44,8 @@ class WorkerTime:
     always_on_s: Decimal = Decimal(0)
     starts: Decimal = Decimal(0)
     method: str | None = None
+    pools: tuple[tuple[float, Pool], ...] = ()
+    """The workers in each part of the month, with its share; none where a figure is missing."""
     overloaded: bool = False
     """In some part of the month more arrives than all workers serve."""
 
@@ -80,11 +82,14 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     sums = dict.fromkeys(("busy", "idle", "cold_start", "always_on", "starts"), Decimal(0))
     methods: list[str] = []
     overloaded = False
+    pools: list[tuple[float, Pool]] = []
     for part in demand.in_parts():
         if missing(demand, fleet):
             sums["always_on"] += part.share * min(_minimum(part, fleet), fleet.workers_max) * month_s
             continue
-        found = _estimate(pool_of(demand, fleet, part))
+        pool = pool_of(demand, fleet, part)
+        pools.append((float(part.share), pool))
+        found = _estimate(pool)
         overloaded |= found.overloaded
         methods.append(found.method)
         for kind, workers in _billed(found, fleet).items():
@@ -96,6 +101,7 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
         always_on_s=_whole(sums["always_on"]),
         starts=_whole(sums["starts"]),
         method="; ".join(dict.fromkeys(methods)) or None,
+        pools=tuple(pools) if demand.service_s is not None else (),
         overloaded=overloaded,
     )
 
