@@ -91,7 +91,7 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
     tally.steps(
         "lambda_requests", book.tiers("aws", "lambda", "requests", region=region), "aws/lambda/requests", requests
     )
-    wait = mean_wait_s(demand, max(target.instances_min, 1))
+    wait = mean_wait_s(demand, max(target.instances_min, 1), target.instances_max)
     if demand.service_s is None and requests > 0:
         unknown.append("performance.service_time")
     elif demand.service_s is not None:
@@ -113,6 +113,8 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
         caveats=tuple(_lambda_caveats(target, demand, overloaded=time.overloaded or (wait is None and not unknown))),
         latency=_lambda_chain(target, demand, wait),
         method=time.method,
+        starts=time.starts,
+        pools=time.pools,
         assumptions=_lambda_assumptions(target, wait),
         shared=_shared({"aws/egress/internet": out, "aws/logs/ingestion": requests * target.log_bytes / GB}, region),
     )
@@ -129,15 +131,15 @@ def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: Pric
     on_demand = book.find("aws", "sagemaker-serverless", size, region=region)
     name = f"aws/sagemaker-serverless/{size}"
     tally.time("busy", on_demand, name, requests * cold * billed_s)
-    if target.provisioned:
+    slots = _slots(target, demand)
+    if slots:
         provisioned = f"aws/sagemaker-serverless-provisioned/{size}"
         duration, slot = (
             book.find("aws", "sagemaker-serverless-provisioned", size, region=region, tier=tier)
             for tier in ("duration", "slot")
         )
         tally.time("busy_on_provisioned", duration, provisioned, requests * warm * billed_s)
-        slots_s = target.provisioned * book.month_hours * 3600 * target.provisioned_share
-        tally.time("provisioned", slot, provisioned, slots_s)
+        tally.time("provisioned", slot, provisioned, slots * book.month_hours * 3600)
     _data(tally, demand, region, served=1 - refused)
     return Bill(
         target="sagemaker-serverless",
@@ -176,10 +178,20 @@ def _shares(target: SagemakerServerless, demand: Demand) -> tuple[Decimal, Decim
         weight = part.share * part.requests_per_day / total
         load = float(part.requests_per_day / 86_400 * demand.service_s)
         past_cap += weight * Decimal(refused_share(target.max_concurrency, load))
-        busy = Decimal(refused_share(target.provisioned, load)) if target.provisioned else Decimal(1)
-        past_slots += weight * (1 - target.provisioned_share * (1 - busy))
+        scheduled = part.workers_min is not None
+        warm = target.provisioned if part.workers_min is None else min(part.workers_min, target.max_concurrency)
+        busy = Decimal(refused_share(warm, load)) if warm else Decimal(1)
+        past_slots += weight * (1 - (Decimal(1) if scheduled else target.provisioned_share) * (1 - busy))
     past_slots, past_cap = (value.quantize(Decimal("0.000000001")) for value in (past_slots, past_cap))
     return 1 - past_slots, max(past_slots - past_cap, Decimal(0)), past_cap
+
+
+def _slots(target: SagemakerServerless, demand: Demand) -> Decimal:
+    """Mean provisioned slots over the month; a schedule's where there is one."""
+    parts = demand.in_parts()
+    if all(part.workers_min is None for part in parts):
+        return target.provisioned * target.provisioned_share
+    return sum((part.share * min(part.workers_min or 0, target.max_concurrency) for part in parts), Decimal(0))
 
 
 def _data(tally: Tally, demand: Demand, region: str, served: Decimal = Decimal(1)) -> None:
@@ -213,7 +225,7 @@ def _lambda_refusals(target: LambdaSagemaker, demand: Demand) -> list[str]:
 
 def _lambda_caveats(target: LambdaSagemaker, demand: Demand, *, overloaded: bool) -> list[str]:
     found = []
-    if target.instances_min == 0:
+    if target.instances_min == 0 or any(part.workers_min == 0 for part in demand.in_parts()):
         found.append(
             "scaling to zero needs inference components; at zero every request fails, and its failure is what wakes "
             f"the endpoint, which took {WAKE_S[0]:.0f} to {WAKE_S[1]:.0f} s in AWS's own tests; the first deployment "
@@ -248,7 +260,7 @@ def _lambda_assumptions(target: LambdaSagemaker, wait: Decimal | None) -> tuple[
         Assumption(
             name="lambda_waiting",
             value="service time and the mean wait for a place, billed for the function's memory",
-            source=f"wait {waits}: Erlang C on the minimum instances",
+            source=f"wait {waits}: Erlang C on the minimum instances, or as many more as the requests need",
             errs="low by the function's own work and its cold starts",
         ),
         Assumption(name="free_tier", value="not counted", source="once per account", errs="high"),

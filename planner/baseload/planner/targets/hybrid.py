@@ -118,11 +118,11 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
     tally = Tally(book)
     fixed, flexible = target.dedicated.price(book), target.burst.price(book)
     month_s = book.month_hours * 3600
-    tally.time("base", fixed, target.dedicated.name, base * month_s, target.dedicated.factor(fixed))
+    tally.time("base", fixed, target.dedicated.name, base * month_s * target.dedicated.factor(fixed))
     fleet = _fleet(target, flexible, base)
     time = worker_time(demand, fleet, book.month_hours)
     for kind, seconds in time.by_kind().items():
-        tally.time(f"burst_{kind}", flexible, target.burst.name, seconds, target.burst.factor(flexible))
+        tally.time(f"burst_{kind}", flexible, target.burst.name, seconds * target.burst.factor(flexible))
     return Bill(
         target=f"hybrid of {base} and up to {target.burst_max}",
         lines=tuple(tally.lines),
@@ -130,6 +130,9 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
         unknown=missing(demand, fleet),
         impossible=("more arrives than base and burst serve",) if time.overloaded else (),
         method=time.method,
+        starts=time.starts,
+        pools=time.pools,
+        base=base,
         assumptions=(
             Assumption(
                 name="overflow",

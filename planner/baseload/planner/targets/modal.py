@@ -65,7 +65,7 @@ def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
     if target.gpu:
         price = book.find("modal", "serverless", target.gpu)
         for kind, seconds in kinds.items():
-            tally.time(kind, price, f"modal/serverless/{target.gpu}", seconds, place * target.gpu_count)
+            tally.time(kind, price, f"modal/serverless/{target.gpu}", seconds * target.gpu_count, place)
     steady = place * (_factor(tally, "nonpreemptible") if target.nonpreemptible else 1)
     seconds = sum(kinds.values(), Decimal(0))
     for what, amount in (("cpu", target.cores), ("memory", target.memory_gib)):
@@ -83,6 +83,8 @@ def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
         caveats=tuple(_caveats(demand)),
         latency=(Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),),
         method=time.method,
+        starts=time.starts,
+        pools=time.pools,
         assumptions=_assumptions(target),
         shared=MappingProxyType({name: quantity for name, quantity in shared.items() if quantity > 0}),
     )

@@ -71,7 +71,7 @@ def _by_time(target: Rented, demand: Demand, book: PriceBook, row: Price, name: 
         if target.idle_timeout_s is None and row.keep_warm_s is None and time.total_s != time.always_on_s:
             unknown = (*unknown, "idle_timeout")
     for kind, seconds in time.by_kind().items():
-        tally.time(kind, row, name, seconds, factor)
+        tally.time(kind, row, name, seconds * factor)
     for what, amount in (("cpu", target.cores), ("memory", target.memory_gib)):
         if amount and what not in row.includes.split():
             extra = book.find(target.provider, target.product, what, region=target.region)
@@ -84,6 +84,8 @@ def _by_time(target: Rented, demand: Demand, book: PriceBook, row: Price, name: 
         caveats=caveats,
         latency=(Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),),
         method=time.method,
+        starts=time.starts,
+        pools=time.pools,
         assumptions=_assumptions(target, row),
     )
 

@@ -6,13 +6,15 @@ at twice the price, while stopped; no egress fee.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
+from baseload.planner.pool import Pool
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import Bill, Demand, Stage, Tally
-from baseload.planner.targets.workers import mean_wait_s
+from baseload.planner.targets.workers import Fleet, mean_wait_s, pool_of
 
 TIERS = ("secure", "community")
 
@@ -36,8 +38,8 @@ class RunpodPod:
 
 
 def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
-    """GPU hours, and disks running and stopped."""
-    tally, share = Tally(book), target.running_share
+    """GPU hours, and disks running and stopped; so many pods as a schedule says in its hours."""
+    tally, share = Tally(book), _running_share(target, demand)
     price = book.find("runpod", "pod", target.gpu, tier=target.tier)
     running_s = book.month_hours * 3600 * share
     tally.time("always_on", price, f"runpod/pod/{target.gpu}", running_s * target.gpu_count * target.pods)
@@ -50,13 +52,18 @@ def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
         tally.units(what, row, f"runpod/storage/{item}", gb_months * target.pods)
     wait = mean_wait_s(demand, target.pods) if target.pods else None
     overloaded = wait is None and demand.service_s is not None and demand.requests_per_day > 0
+    unserved = any(part.workers_min == 0 and part.requests_per_day > 0 for part in demand.in_parts())
     volume = Decimal(target.network_volume_gb)
     return Bill(
         target="runpod-pod",
         lines=tuple(tally.lines),
         unpriced=tuple(tally.unpriced),
         impossible=tuple(_refusals(target)),
-        caveats=("more arrives than the pods serve: the queue grows without end",) if overloaded else (),
+        caveats=(
+            *(("more arrives than the pods serve: the queue grows without end",) if overloaded else ()),
+            *(("requests come in hours in which no pod runs: nobody answers them",) if unserved else ()),
+        ),
+        pools=() if demand.service_s is None else tuple(_pools(target, demand)),
         latency=(
             Stage(name="wait for a place", low_s=Decimal(0), high_s=wait, source="mean wait, Erlang C"),
             Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),
@@ -64,6 +71,20 @@ def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
         method="exact: all pods are always on" if share == 1 else "exact: all pods are on for a share of the month",
         shared=MappingProxyType({"runpod/storage/network-volume": volume} if volume else {}),
     )
+
+
+def _running_share(target: RunpodPod, demand: Demand) -> Decimal:
+    """Of the time of all pods."""
+    if all(part.workers_min is None for part in demand.in_parts()) or not target.pods:
+        return target.running_share
+    running = sum((part.share * min(part.workers_min or 0, target.pods) for part in demand.in_parts()), Decimal(0))
+    return min(running / target.pods, Decimal(1))
+
+
+def _pools(target: RunpodPod, demand: Demand) -> Iterator[tuple[float, Pool]]:
+    for part in demand.in_parts():
+        pods = target.pods if part.workers_min is None else min(part.workers_min, target.pods)
+        yield float(part.share), pool_of(demand, Fleet(workers_min=pods, workers_max=pods), part)
 
 
 def _refusals(target: RunpodPod) -> list[str]:

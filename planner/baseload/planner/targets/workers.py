@@ -141,17 +141,20 @@ def _billed(found: PoolEstimate, fleet: Fleet) -> dict[str, float]:
     }
 
 
-def mean_wait_s(demand: Demand, workers: int) -> Decimal | None:
+def mean_wait_s(demand: Demand, workers: int, most: int = 0) -> Decimal | None:
     """Mean time a request waits for a place on workers that are always on; None in overload or where unknown.
 
-    Erlang C with the factor (1 + cv²)/2 (Allen and Cunneen): exact for exponential service times.
+    Where a schedule has another minimum, on that; with `most`, on as many up to it as the requests need. Erlang C with
+    the factor (1 + cv²)/2 (Allen and Cunneen): exact for exponential service times.
     """
     if demand.service_s is None:
         return None
-    service, places = float(demand.service_s), workers * demand.concurrency
+    service = float(demand.service_s)
     total, requests = 0.0, 0.0
     for part in demand.in_parts():
         load = float(part.requests_per_day) / 86_400 * service
+        least = workers if part.workers_min is None else max(part.workers_min, 1)
+        places = max(least, min(int(load / demand.concurrency) + 1, most)) * demand.concurrency
         if load >= places:
             return None
         weight = float(part.share * part.requests_per_day)
