@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
+from baseload.planner.spec.model import RunpodTarget
+
 if TYPE_CHECKING:
     from baseload.planner.diagnostics import Diagnostic
     from baseload.planner.pool import Assumption
     from baseload.planner.prices import Price, PriceBook
     from baseload.planner.spec.model import ModelSpec, Performance
+    from baseload.planner.targets.bill import Bill, Stage
 
 MONTH_S = Decimal(2_628_000)
 """730 hours."""
@@ -55,12 +58,15 @@ class Line:
     """One line of the expected bill: `quantity` × `unit_price_usd`, rounded to the cent, is `amount_usd`."""
 
     what: str
-    """`busy`, `idle`, `cold_start` or `always_on`."""
+    """`busy`, `idle`, `cold_start`, `always_on`, or what else a target bills."""
     quantity: Decimal
-    """GPU-seconds a month."""
+    """`unit`s a month."""
     unit_price_usd: Decimal
+    """Of one unit, a region's multiplier included."""
     price: str
     """Id of the price row."""
+    unit: str = "GPU-second"
+    """As `unit_name` says it."""
 
     @property
     def amount_usd(self) -> Decimal:
@@ -112,9 +118,26 @@ class Deadline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResponseTime:
+    """From the arrival of a request to its answer, at the expected traffic; None is unknown."""
+
+    p50_s: Decimal | None = None
+    p95_s: Decimal | None = None
+    p99_s: Decimal | None = None
+    cold_share: Decimal | None = None
+    """Of the requests, those that wait for a worker to start."""
+    refused_share: Decimal | None = None
+    """Of the requests, those that are answered with an error because the target is at its cap."""
+    added: tuple[Stage, ...] = ()
+    """The provider's own ways, not in the quantiles."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """The cost of one model, what it rests on, and what is wrong or missing."""
 
+    target: str
+    """For a heading: `runpod flex`, `modal 2 × H100`."""
     monthly_usd: Spread
     split_usd: Split
     at_least_usd: Decimal
@@ -124,7 +147,8 @@ class Cost:
     method: str | None
     worker_starts_per_month: Decimal | None
     lines: tuple[Line, ...]
-    price: Price | None
+    prices: tuple[Price, ...]
+    """The rows of the lines, the main one first; a row without an amount where that is all there is."""
     assumptions: tuple[Assumption, ...]
     diagnostics: tuple[Diagnostic, ...]
     performance: Performance
@@ -133,6 +157,25 @@ class Cost:
     ends: Ends = field(default_factory=Ends)
     growth: tuple[GrowthMonth, ...] = ()
     deadline: Deadline | None = None
+    response: ResponseTime | None = None
+    bill: Bill | None = None
+    """What it was made of; None for RunPod serverless, whose lines are all there is."""
+
+    @property
+    def price(self) -> Price | None:
+        """The main one."""
+        return self.prices[0] if self.prices else None
+
+
+_NAMES = (("gpu-", "GPU-"), ("gib-", "GiB-"), ("gb", "GB"), ("million-", "million "))
+
+
+def unit_name(unit: str) -> str:
+    """A unit of the price book as people write it: `GPU-hour`, `GB`, `million requests`."""
+    for start, written in _NAMES:
+        if unit.startswith(start):
+            return written + unit.removeprefix(start)
+    return unit
 
 
 def cents(usd: Decimal) -> Decimal:
@@ -142,13 +185,21 @@ def cents(usd: Decimal) -> Decimal:
 
 def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
     """The cost of one spec at the prices of a book; pure."""
-    from baseload.planner.runpod_cost import runpod_cost
+    if isinstance(spec.target, RunpodTarget):
+        from baseload.planner.runpod_cost import runpod_cost
 
-    return runpod_cost(spec, book)
+        return runpod_cost(spec, book)
+    from baseload.planner.target_cost import target_cost
+
+    return target_cost(spec, book)
 
 
 def expected_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     """The expected month of `cost_of` alone: for pricing one spec many times."""
-    from baseload.planner.runpod_cost import runpod_month_usd
+    if isinstance(spec.target, RunpodTarget):
+        from baseload.planner.runpod_cost import runpod_month_usd
 
-    return runpod_month_usd(spec, book)
+        return runpod_month_usd(spec, book)
+    from baseload.planner.target_cost import target_month_usd
+
+    return target_month_usd(spec, book)

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd
 from baseload.planner.prices import PriceBook
-from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, Traffic
+from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, RunpodTarget, Traffic
 
 STEP = Decimal("0.1")
 """Of a figure, where nothing says how far off it may be."""
@@ -76,7 +76,7 @@ class Explanation:
 
 def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
     """The explanation of `cost`, which is that of `spec` at the prices of `book`."""
-    if cost.monthly_usd.expected is None:
+    if cost.monthly_usd.expected is None or not isinstance(spec.target, RunpodTarget):
         return Explanation()
     spec = replace(spec, performance=cost.performance)
     return Explanation(

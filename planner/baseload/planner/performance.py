@@ -255,22 +255,33 @@ def estimated(spec: ModelSpec) -> Estimated | None:
     A container may be anything and stays unknown; so does a service time without `traffic.tokens`. Cards of unequal
     speed behind one pool are taken as equally likely; the band reaches from the fastest to the slowest.
     """
+    if spec.runpod.gpu not in POOLS:
+        return None
+    pool = POOLS[spec.runpod.gpu]
+    # Memory is that of the smallest card: a worker may land on it.
+    cards = list(dict.fromkeys(replace(RUNPOD[name], memory_gib=pool.memory_gib) for name in pool.types))
+    return estimated_on(spec, cards, spec.runpod.gpu_count, flashboot=spec.runpod.flashboot)
+
+
+def estimated_on(
+    spec: ModelSpec, cards: Sequence[Card], gpu_count: int, *, flashboot: FlashBoot = FlashBoot.OFF
+) -> Estimated | None:
+    """As `estimated`, on so many of any of these cards; with none of them nothing can be said of the service time."""
     given, model = spec.performance, spec.serves
-    if not isinstance(model, Model) or spec.runpod.gpu not in POOLS:
+    if not isinstance(model, Model):
         return None
     found = Estimated(expected=given, fast=given, slow=given, assumptions=())
     tokens = spec.traffic.tokens if spec.traffic else None
-    if given.service_time_s is None and tokens is not None:
-        found = _with_service_time(found, spec, model, tokens)
+    if given.service_time_s is None and tokens is not None and cards:
+        found = _with_service_time(found, spec, model, tokens, cards, gpu_count)
     if given.cold_start_s is None:
-        found = _with_cold_start(found, model, spec.runpod.flashboot)
+        found = _with_cold_start(found, model, flashboot)
     return found if found.assumptions else None
 
 
-def _with_service_time(found: Estimated, spec: ModelSpec, model: Model, tokens: Tokens) -> Estimated:
-    pool, count = POOLS[spec.runpod.gpu], spec.runpod.gpu_count
-    # Memory is that of the smallest card: a worker may land on it.
-    cards = list(dict.fromkeys(replace(RUNPOD[name], memory_gib=pool.memory_gib) for name in pool.types))
+def _with_service_time(
+    found: Estimated, spec: ModelSpec, model: Model, tokens: Tokens, cards: Sequence[Card], count: int
+) -> Estimated:
     time = service_time(model, cards, count, tokens, spec.performance.concurrency)
     if time is None:
         return found
@@ -291,14 +302,16 @@ def _with_service_time(found: Estimated, spec: ModelSpec, model: Model, tokens: 
                 f"out, {time.concurrency} at a time; {time.widest}; {SOURCE}",
                 errs="either way: measure it",
             ),
-            *_concurrency(spec, model, cards, tokens, time.concurrency),
+            *_concurrency(spec, model, cards, count, tokens, time.concurrency),
         ),
     )
 
 
-def _concurrency(spec: ModelSpec, model: Model, cards: Sequence[Card], tokens: Tokens, held: int) -> list[Assumption]:
+def _concurrency(
+    spec: ModelSpec, model: Model, cards: Sequence[Card], count: int, tokens: Tokens, held: int
+) -> list[Assumption]:
     """What the spec says, or what the memory holds; and what would be best."""
-    knees = sorted({best(model, card, spec.runpod.gpu_count, tokens).concurrency for card in cards})
+    knees = sorted({best(model, card, count, tokens).concurrency for card in cards})
     told = [
         Assumption(
             name="best_concurrency",

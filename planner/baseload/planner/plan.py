@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from baseload.planner.cost import Cost, Deadline, Ends, Factor, GrowthMonth, Line, Split, Spread, cost_of
+from baseload.planner.cost import Cost, Deadline, Ends, Factor, GrowthMonth, Line, ResponseTime, Split, Spread, cost_of
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
 from baseload.planner.difference import Base, Causes, Difference, MonthChange, difference
 from baseload.planner.errors import BaseloadError, UsageError
@@ -24,6 +24,7 @@ from baseload.planner.explain import Bound, Explanation, Kind, Quantity, Sensiti
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import Limits, ModelSpec
+from baseload.planner.targets.bill import Stage
 
 SCHEMA = "baseload.plan/1"
 
@@ -75,6 +76,8 @@ class ModelPlan:
     """Empty where the traffic does not grow."""
     deadline: Deadline | None = None
     """None where the traffic is no batch."""
+    response: ResponseTime | None = None
+    """None where nothing is known of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +264,7 @@ def make_plan(
     against = difference(base, specs, months, book) if base else None
     models = tuple(_model(spec, cost, book, against) for spec, cost in costs)
     checks = _stack_limits(limits or Limits(), models, against)
-    prices = tuple(sorted({cost.price for _, cost in costs if cost.price}))
+    prices = tuple(sorted({price for _, cost in costs for price in cost.prices}))
     found = [
         *diagnostics,
         *(item for _, cost in costs for item in cost.diagnostics),
@@ -309,7 +312,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
     return ModelPlan(
         name=spec.name,
         spec_digest=spec.digest,
-        target=f"runpod {spec.runpod.mode}",
+        target=cost.target,
         monthly_usd=cost.monthly_usd,
         split_usd=cost.split_usd,
         at_least_usd=cost.at_least_usd,
@@ -326,6 +329,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
         explanation=explain(spec, cost, book),
         growth=cost.growth,
         deadline=cost.deadline,
+        response=cost.response,
     )
 
 
@@ -539,7 +543,7 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
             {
                 "what": line.what,
                 "quantity": _text(line.quantity),
-                "unit": "GPU-second",
+                "unit": line.unit,
                 "unit_price_usd": _text(line.unit_price_usd),
                 "amount_usd": _text(line.amount_usd),
                 "price": line.price,
@@ -566,6 +570,23 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
             for item in model.growth
         ],
         "deadline": _deadline_json(model.deadline),
+        "latency": _response_json(model.response),
+    }
+
+
+def _response_json(response: ResponseTime | None) -> dict[str, Any] | None:
+    if response is None:
+        return None
+    return {
+        "p50_s": _text(response.p50_s),
+        "p95_s": _text(response.p95_s),
+        "p99_s": _text(response.p99_s),
+        "cold_share": _text(response.cold_share),
+        "refused_share": _text(response.refused_share),
+        "added": [
+            {"name": stage.name, "low_s": _text(stage.low_s), "high_s": _text(stage.high_s), "source": stage.source}
+            for stage in response.added
+        ],
     }
 
 
@@ -715,11 +736,15 @@ def _decimal(text: str | None) -> Decimal | None:
 
 
 def _price_of(item: Mapping[str, Any]) -> Price:
-    provider, product, gpu = item["id"].split("/", 2)
+    name, _, tier = item["id"].partition("#")
+    name, _, region = name.partition("@")
+    provider, product, gpu = name.split("/", 2)
     return Price(
         provider=provider,
         product=product,
         gpu=gpu,
+        region=region,
+        tier=tier,
         unit=item["unit"],
         usd=_decimal(item["usd"]),
         read=date.fromisoformat(item["read"]),
@@ -749,6 +774,7 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             Line(
                 what=line["what"],
                 quantity=Decimal(line["quantity"]),
+                unit=line["unit"],
                 unit_price_usd=Decimal(line["unit_price_usd"]),
                 price=line["price"],
             )
@@ -772,6 +798,26 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             for month in item.get("growth", ())
         ),
         deadline=_deadline_of(item["deadline"]) if item.get("deadline") else None,
+        response=_response_of(item["latency"]) if item.get("latency") else None,
+    )
+
+
+def _response_of(item: Mapping[str, Any]) -> ResponseTime:
+    return ResponseTime(
+        p50_s=_decimal(item["p50_s"]),
+        p95_s=_decimal(item["p95_s"]),
+        p99_s=_decimal(item["p99_s"]),
+        cold_share=_decimal(item["cold_share"]),
+        refused_share=_decimal(item["refused_share"]),
+        added=tuple(
+            Stage(
+                name=stage["name"],
+                low_s=_decimal(stage["low_s"]),
+                high_s=_decimal(stage["high_s"]),
+                source=stage["source"],
+            )
+            for stage in item["added"]
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from baseload.planner.cost import (
     Cost,
     Deadline,
     Line,
+    ResponseTime,
     Split,
     cents,
 )
@@ -30,6 +31,7 @@ from baseload.planner.month import Demand
 from baseload.planner.performance import Estimated, estimated
 from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate, estimate
 from baseload.planner.prices import Price, PriceBook
+from baseload.planner.response import response_time
 from baseload.planner.schedule import (
     always_on,
     assumption,
@@ -40,6 +42,7 @@ from baseload.planner.schedule import (
     shifts,
 )
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
+from baseload.planner.targets.demand import demand_of
 from baseload.planner.traffic.batch import BatchRun, run_batch
 from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
 
@@ -62,6 +65,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
     month_usd = partial(_month_usd, price)
     span, ends = spread(spec, month_usd, total, guess)
     return Cost(
+        target=f"runpod {spec.runpod.mode}",
         monthly_usd=span,
         performance=spec.performance,
         ends=ends,
@@ -70,16 +74,17 @@ def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         deadline=_deadline(spec, price, missing),
         split_usd=Split(**known),
         at_least_usd=sum(known.values(), Decimal(0)),
-        usd_per_1000_requests=_per_1000(spec, expected, total),
+        usd_per_1000_requests=None if expected and expected.overloaded else per_1000(spec, total),
         hourly_worst_case_usd=_hourly_worst_case(spec, price),
         method=expected.method if expected else None,
         worker_starts_per_month=_starts(expected) if expected else None,
         lines=lines,
-        price=price,
+        prices=(price,) if price else (),
+        response=_response(spec, expected),
         assumptions=_assumptions(spec, expected, guess),
         diagnostics=(
             *_unknowns(spec, missing, price),
-            *_guessed(spec, expected, guess),
+            *guessed(spec, guess if expected and _modelled(spec) else None),
             *_overload(spec, missing),
             *_late(spec, missing),
         ),
@@ -264,11 +269,9 @@ def _deadline(spec: ModelSpec, price: Price | None, missing: list[str]) -> Deadl
     )
 
 
-def _per_1000(spec: ModelSpec, found: PoolEstimate | None, total_usd: Decimal | None) -> Decimal | None:
-    """None without traffic, and in overload, where not every request is served."""
-    if total_usd is None or found is None or found.overloaded or spec.traffic is None:
-        return None
-    if spec.traffic.requests_per_day is None:
+def per_1000(spec: ModelSpec, total_usd: Decimal | None) -> Decimal | None:
+    """Dollars of 1,000 requests; None where the month is unknown, and without traffic."""
+    if total_usd is None or spec.traffic is None or spec.traffic.requests_per_day is None:
         return None
     requests = spec.traffic.requests_per_day * MONTH_DAYS
     if requests < Decimal("0.001"):
@@ -283,6 +286,26 @@ def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
     target = spec.runpod
     paid = target.workers_max - _least(spec) * target.active_discount
     return cents(paid * target.gpu_count * price.usd * 3600)
+
+
+def _response(spec: ModelSpec, found: PoolEstimate | None) -> ResponseTime | None:
+    """None where a figure is unknown, and of a batch, whose requests wait for one another."""
+    demand = demand_of(spec)
+    if found is None or demand is None or demand.service_s is None:
+        return None
+    pool = pool_of(spec)
+    pools = [
+        (
+            float(part.share),
+            replace(
+                pool,
+                arrivals_per_s=float(part.requests_per_day / 86_400),
+                workers_min=pool.workers_min if part.workers_min is None else min(part.workers_min, pool.workers_max),
+            ),
+        )
+        for part in demand.in_parts()
+    ]
+    return response_time(pools)
 
 
 # ------------------------------------------------------------------------------------------------------ explanations
@@ -301,7 +324,7 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
         Assumption(name="month", value="730 h", source="convention"),
         Assumption(
             name="active_discount",
-            value=_percent(target.active_discount),
+            value=percent(target.active_discount),
             source="spec; RunPod grants one on request only, " + _PRICING,
         ),
         Assumption(
@@ -333,7 +356,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
         return []
     by_count = isinstance(target.scaling, RequestCount)
     return [
-        *_arrivals(traffic),
+        *arrivals(traffic),
         Assumption(
             name="traffic_range",
             value=f"{plain(traffic.range.low)} to {plain(traffic.range.high)} times the expected rate",
@@ -378,7 +401,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
     ]
 
 
-def _arrivals(traffic: Traffic) -> list[Assumption]:
+def arrivals(traffic: Traffic) -> list[Assumption]:
     """How requests are taken to come, and which way that errs."""
     rate = plain(_mean(traffic))
     if traffic.batch:
@@ -396,10 +419,10 @@ def _arrivals(traffic: Traffic) -> list[Assumption]:
         shown, source = f"Poisson at rates by {by}, {rate} requests a day", "spec (rates), default (pattern)"
     found = [Assumption(name="arrivals", value=shown, source=source, errs=None if traffic.active_share else sessions)]
     if traffic.active_share is not None:
-        value = f"requests come {_percent(traffic.active_share)} of the time, at the rate divided by it"
+        value = f"requests come {percent(traffic.active_share)} of the time, at the rate divided by it"
         found.append(Assumption(name="active_share", value=value, source="spec"))
     elif traffic.curve or traffic.hourly:
-        value = f"100 % of the time, in the range also {_percent(SESSIONS)}"
+        value = f"100 % of the time, in the range also {percent(SESSIONS)}"
         found.append(Assumption(name="active_share", value=value, source="default", errs=sessions))
     if traffic.active_share is not None and traffic.active_share < 1:
         found.append(
@@ -440,7 +463,8 @@ def _idle_timeout(spec: ModelSpec) -> Assumption:
     )
 
 
-def _percent(share: Decimal) -> str:
+def percent(share: Decimal) -> str:
+    """`12.5 %` of 0.125."""
     return f"{plain(share * 100)} %"
 
 
@@ -456,7 +480,7 @@ def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[
                 where=place,
                 hint="`deploy plan` reads logs; where it does not, say `requests_per_day` instead"
                 if missing == ["traffic.log"]
-                else _ways_to_know(spec)
+                else ways_to_know(spec)
                 if spec.traffic
                 else "say how much is asked of it, for instance `traffic: {requests_per_day: 1000}`",
             )
@@ -474,10 +498,10 @@ def _unknowns(spec: ModelSpec, missing: list[str], price: Price | None) -> list[
     return found
 
 
-def _guessed(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated | None) -> list[Diagnostic]:
+def guessed(spec: ModelSpec, guess: Estimated | None) -> list[Diagnostic]:
     """That a bill rests on estimates must not be seen only by those who ask for the explanation."""
     names = {"service_time": "its service time", "cold_start": "its cold start"}
-    told = {item.name for item in guess.assumptions} if guess and found and _modelled(spec) else set()
+    told = {item.name for item in guess.assumptions} if guess else set()
     which = [shown for name, shown in names.items() if name in told]
     if not which:
         return []
@@ -492,7 +516,8 @@ def _guessed(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated | Non
     ]
 
 
-def _ways_to_know(spec: ModelSpec) -> str:
+def ways_to_know(spec: ModelSpec) -> str:
+    """The remedy where a time is not known."""
     measured = "measure and add it, for instance `performance: {service_time: 1.8s, cold_start: 25s}`"
     if isinstance(spec.serves, Model) and spec.traffic and spec.traffic.tokens is None:
         return (

@@ -17,7 +17,9 @@ from baseload.planner.prices import Price
 MODELLED = {"busy", "idle", "cold_start"}
 """Quantities that no multiplication gives."""
 
-NAMES = {**dict(plan_view.SPLIT), TOTAL: "all workers"}
+
+def _name(what: str) -> str:
+    return "all workers" if what == TOTAL else plan_view.what_is(what)
 
 
 def human(value: Plan, page: Page) -> str:
@@ -59,15 +61,23 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
 
 
 def _bill(model: ModelPlan) -> list[str]:
-    rows = [["", "GPU-seconds", "× USD", "= a month"]]
+    lines = [line for line in model.lines if line.quantity]
+    units = {line.unit for line in lines}
+    one = f"{units.pop()}s" if len(units) == 1 else "quantity"
+    rows = [["", one, *([""] if units else []), "× USD", "= a month"]]
     rows += [
-        [NAMES[line.what], f"{line.quantity:,}", f"{line.unit_price_usd.normalize():f}", usd(line.amount_usd)]
-        for line in model.lines
-        if line.quantity
+        [
+            _name(line.what),
+            f"{line.quantity:,}",
+            *([line.unit] if units else []),
+            f"{line.unit_price_usd.normalize():f}",
+            usd(line.amount_usd),
+        ]
+        for line in lines
     ]
-    total = sum((line.amount_usd for line in model.lines), Decimal(0))
-    rows.append(["together", "", "", usd(total)])
-    return columns(rows, align="<>>>", indent=2)
+    total = sum((line.amount_usd for line in lines), Decimal(0))
+    rows.append(["together", *([""] * (len(rows[0]) - 2)), usd(total)])
+    return columns(rows, align="<><>>" if units else "<>>>", indent=2)
 
 
 def _read(price: Price) -> str:
@@ -75,7 +85,7 @@ def _read(price: Price) -> str:
 
 
 def _quantity(item: Quantity, page: Page) -> list[str]:
-    title = f"{page.bold(NAMES[item.what])}: {item.gpu_seconds:,} GPU-seconds, {item.hours:,} hours"
+    title = f"{page.bold(_name(item.what))}: {item.gpu_seconds:,} GPU-seconds, {item.hours:,} hours"
     lines = [f"  {title}", *wrapped(f"method: {item.method}", page.width, indent=4, hanging=2)]
     for bound in item.bounds:
         text = f"{bound.kind} {bound.formula} = {bound.figures} = {bound.gpu_seconds:,}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from baseload.cli.terminal import Page
@@ -14,12 +16,30 @@ from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import Sensitivity
 from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
 
-SPLIT = (
-    ("busy", "serving requests"),
-    ("idle", "idle before scaling in"),
-    ("cold_start", "cold starts"),
-    ("always_on", "always on"),
+NAMES = MappingProxyType(
+    {
+        "busy": "serving requests",
+        "idle": "idle before scaling in",
+        "cold_start": "cold starts",
+        "always_on": "always on",
+        "base": "base, always on",
+        "burst_busy": "burst, serving requests",
+        "burst_idle": "burst, idle before scaling in",
+        "burst_cold_start": "burst, cold starts",
+        "burst_always_on": "burst, always on",
+        "buffer": "buffer of idle workers",
+        "busy_on_provisioned": "serving, provisioned",
+        "provisioned": "provisioned slots",
+        "cpu": "CPU",
+        "lambda_requests": "Lambda, requests",
+        "lambda_waiting": "Lambda, waiting",
+        "http_api": "HTTP API",
+        "data_in": "data in",
+        "data_out": "data out",
+    }
 )
+"""Of what a line bills; others are told by their own name."""
+
 MOST = 3
 """Assumptions shown with the plan: those that move the bill most. `--explain` shows all."""
 
@@ -73,14 +93,9 @@ def document(value: Plan) -> Mapping[str, Any]:
 
 
 def _model(model: ModelPlan, change: MonthChange | None, page: Page) -> list[str]:
-    split = [
-        [f"  {text}", "", usd(amount), ""]
-        for key, text in SPLIT
-        if (amount := getattr(model.split_usd, key)) is None or amount
-    ]
     rows = [["", "low", "expected", "high"], _spread("a month", model.monthly_usd, page)]
     if model.monthly_usd.expected is not None:
-        rows += split
+        rows += [[f"  {what_is(what)}", "", usd(amount), ""] for what, amount in _amounts(model).items() if amount]
     rows += [[f"month {item.month}", "", usd(item.monthly_usd), ""] for item in model.growth if item.month > 1]
     rows.append(["1,000 requests", "", usd(model.usd_per_1000_requests), ""])
     rows.append(["an hour, all workers on", "", "", usd(model.hourly_worst_case_usd)])
@@ -102,6 +117,19 @@ def _model(model: ModelPlan, change: MonthChange | None, page: Page) -> list[str
     if left_out:
         lines += map(page.dim, wrapped(f"{LEFT_OUT}{', '.join(left_out)}", page.width, indent=2, hanging=2))
     return lines
+
+
+def what_is(what: str) -> str:
+    """What a line bills, in words."""
+    return NAMES.get(what, what.replace("_", " "))
+
+
+def _amounts(model: ModelPlan) -> dict[str, Decimal]:
+    """Dollars by what is billed; steps of one price are added up."""
+    found: dict[str, Decimal] = {}
+    for line in model.lines:
+        found[line.what] = found.get(line.what, Decimal(0)) + line.amount_usd
+    return found
 
 
 def ends(model: ModelPlan, page: Page) -> list[str]:

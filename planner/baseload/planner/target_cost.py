@@ -1,0 +1,297 @@
+"""What one model costs a month on any target but RunPod serverless: the target's bill as a `Cost`, with its range.
+
+The lines are the bill's, quantity × unit price. What a target cannot do leaves its month unknown and says why; what is
+not known is named and never zero. What is billed once for the whole stack is in `targets.stack`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from baseload.planner.cost import Cost, Line, Split, cents, unit_name
+from baseload.planner.cost_range import factors, growth, plain, spread
+from baseload.planner.diagnostics import Diagnostic, Location, Severity
+from baseload.planner.errors import UsageError
+from baseload.planner.performance import Estimated, estimated_on
+from baseload.planner.pool import Assumption
+from baseload.planner.prices import Price, PriceBook
+from baseload.planner.response import response_time
+from baseload.planner.runpod_cost import arrivals, guessed, per_1000, ways_to_know
+from baseload.planner.schedule import assumption, overlays_a_log
+from baseload.planner.spec.model import ModelSpec, RunpodTarget
+from baseload.planner.targets import price as bill_of
+from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.bill import Bill, Demand
+from baseload.planner.targets.demand import demand_of
+from baseload.planner.targets.hardware import hardware_of
+from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.rented import Rented
+from baseload.planner.targets.runpod import RunpodPod
+from baseload.planner.traffic.profile import profile_of
+
+if TYPE_CHECKING:
+    from baseload.planner.targets import Target
+
+_SPLIT = {
+    **{f"{side}{kind}": kind for kind in ("busy", "idle", "cold_start", "always_on") for side in ("", "burst_")},
+    "base": "always_on",
+    "buffer": "always_on",
+}
+"""What workers do, by the line that bills it."""
+
+
+def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
+    """The cost of one spec on a target other than RunPod serverless, at the prices of a book."""
+    guess = _estimated(spec, book)
+    spec = replace(spec, performance=guess.expected) if guess else spec
+    missing, problems = _missing(spec), []
+    try:
+        bill = bill_of(_target(spec), _demand(spec), book)
+    except UsageError as error:  # a hybrid whose cheapest base is not known
+        bill = Bill(target="", unknown=("target",))
+        problems = [_as_warning(item, spec) for item in error.diagnostics]
+    if isinstance(spec.target, Hybrid) and bill.base is not None:
+        spec = replace(spec, target=replace(spec.target, base=bill.base))
+    unknown = tuple(dict.fromkeys((*missing, *bill.unknown)))
+    known = not unknown and not bill.unpriced and not bill.impossible
+    total = bill.at_least_usd if known else None
+    lines = () if bill.impossible else bill.lines
+
+    def month_usd(other: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
+        return bill_of(_target(other), _demand(other, factor, share), book).at_least_usd
+
+    span, ends = spread(spec, month_usd, total, guess)
+    return Cost(
+        target=_name(_target(spec)),
+        monthly_usd=span,
+        ends=ends,
+        factors=factors(spec, month_usd, total, guess),
+        growth=growth(spec, month_usd, known=known),
+        split_usd=_split(bill) if lines else Split(),
+        at_least_usd=sum((line.amount_usd for line in lines), Decimal("0.00")),
+        usd_per_1000_requests=per_1000(spec, total) if bill.refused_share == 0 else None,
+        hourly_worst_case_usd=_hourly_worst_case(spec, book),
+        method=bill.method if known else None,
+        worker_starts_per_month=bill.starts if known and bill.pools else None,
+        lines=tuple(_line(line.what, line.quantity, line.price, line.unit_price_usd) for line in lines),
+        prices=tuple(dict.fromkeys(line.price for line in lines)),
+        assumptions=_assumptions(spec, bill, guess),
+        performance=spec.performance,
+        response=None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share),
+        bill=bill,
+        diagnostics=(
+            *problems,
+            *_unknowns(spec, () if problems else unknown),
+            *_remarks(spec, bill),
+            *guessed(spec, guess if known and missing == () else None),
+        ),
+    )
+
+
+def target_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
+    """The expected month of `target_cost` alone."""
+    guess = _estimated(spec, book)
+    spec = replace(spec, performance=guess.expected) if guess else spec
+    if _missing(spec):
+        return None
+    try:
+        bill = bill_of(_target(spec), _demand(spec), book)
+    except UsageError:  # said by `target_cost`
+        return None
+    return None if bill.impossible else bill.monthly_usd
+
+
+def _name(target: Target) -> str:
+    match target:
+        case LambdaSagemaker():
+            return f"lambda-sagemaker {target.instance}"
+        case SagemakerServerless():
+            return f"sagemaker-serverless {target.memory_mb} MB"
+        case RunpodPod():
+            pods = f"{target.pods} pods of " if target.pods > 1 else ""
+            return f"runpod-pod {pods}{_times(target.gpu_count, target.gpu)}"
+        case Modal():
+            return f"modal {_times(target.gpu_count, target.gpu) if target.gpu else 'CPU'}"
+        case Hybrid():
+            base = "" if target.base is None else f"{target.base} × "
+            return f"hybrid {base}{target.dedicated.gpu} + up to {target.burst_max} × {target.burst.gpu}"
+        case Rented():
+            return f"{target.provider} {_times(target.gpu_count, target.gpu)}"
+
+
+def _times(count: int, name: str) -> str:
+    return f"{count} × {name}" if count > 1 else name
+
+
+# ------------------------------------------------------------------------------------------------------------ inputs
+def _target(spec: ModelSpec) -> Target:
+    assert not isinstance(spec.target, RunpodTarget), "priced by its own rules"
+    return spec.target
+
+
+def _estimated(spec: ModelSpec, book: PriceBook) -> Estimated | None:
+    hardware = hardware_of(_target(spec), book)
+    return estimated_on(spec, hardware.cards, max(hardware.gpu_count, 1))
+
+
+def _demand(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> Demand:
+    """The spec's; none where it says nothing of its traffic, which is told apart by `_missing`."""
+    if active_share is not None and spec.traffic is not None and spec.traffic.active_share is None:
+        spec = replace(spec, traffic=replace(spec.traffic, active_share=active_share))
+    return demand_of(spec, factor=factor) or Demand(requests_per_day=Decimal(0))
+
+
+def _missing(spec: ModelSpec) -> tuple[str, ...]:
+    """The keys of the spec's traffic without which the bill is unknown."""
+    if not _depends_on_traffic(_target(spec)):
+        return ()
+    if spec.traffic is None:
+        return ("traffic.requests_per_day",)
+    if spec.traffic.batch is not None:
+        return ("traffic.batch",)
+    return ("traffic.log",) if spec.traffic.requests_per_day is None else ()
+
+
+def _depends_on_traffic(target: Target) -> bool:
+    return not isinstance(target, RunpodPod)
+
+
+# ------------------------------------------------------------------------------------------------------------- money
+def _line(what: str, quantity: Decimal, price: Price, unit_price_usd: Decimal) -> Line:
+    return Line(what=what, quantity=quantity, unit=unit_name(price.unit), unit_price_usd=unit_price_usd, price=price.id)
+
+
+def _split(bill: Bill) -> Split:
+    """What workers do; CPU, memory, requests and data are no part of it."""
+    sums: dict[str, Decimal] = dict.fromkeys(("busy", "idle", "cold_start", "always_on"), Decimal("0.00"))
+    for line in bill.lines:
+        if line.what in _SPLIT:
+            sums[_SPLIT[line.what]] += line.amount_usd
+    return Split(**sums)
+
+
+def _hourly_worst_case(spec: ModelSpec, book: PriceBook) -> Decimal | None:
+    """All workers on for an hour; requests, data and disks come on top."""
+    target, quiet = _target(spec), Demand(requests_per_day=Decimal(0))
+    match target:
+        case LambdaSagemaker():
+            target = replace(target, instances_min=target.instances_max)
+        case Modal():
+            most = target.containers_max + target.buffer
+            target = replace(target, containers_min=most, containers_max=most, buffer=0)
+        case RunpodPod():
+            target = replace(target, running_share=Decimal(1))
+        case Hybrid():
+            return _hybrid_hour(target, book)
+        case SagemakerServerless():
+            size = f"{target.memory_mb}MB"
+            price = book.find("aws", "sagemaker-serverless", size, region=target.region)
+            usd = price.usd_per_hour if price is not None else None
+            return None if usd is None or target.provisioned else cents(usd * target.max_concurrency)
+        case Rented():
+            target = replace(target, workers_min=target.workers_max)
+    bill = bill_of(target, quiet, book)
+    timed = [line for line in bill.lines if line.price.seconds is not None]
+    if bill.unpriced or not timed:
+        return None
+    return cents(sum((line.exact_usd for line in timed), Decimal(0)) / book.month_hours)
+
+
+def _hybrid_hour(target: Hybrid, book: PriceBook) -> Decimal | None:
+    total = Decimal(0)
+    for side, count in ((target.dedicated, target.base), (target.burst, target.burst_max)):
+        price = side.price(book)
+        if price is None or price.usd_per_hour is None or count is None:
+            return None
+        total += price.usd_per_hour * side.factor(price) * count
+    return cents(total)
+
+
+# ------------------------------------------------------------------------------------------------------ explanations
+def _assumptions(spec: ModelSpec, bill: Bill, guess: Estimated | None) -> tuple[Assumption, ...]:
+    found = [Assumption(name="month", value="730 h", source="convention")]
+    if spec.schedule is not None:
+        profile = profile_of(spec.traffic) if spec.traffic else None
+        found.append(assumption(spec.schedule, log=profile is not None and overlays_a_log(profile)))
+    if bill.base is not None:
+        found.append(Assumption(name="base", value=f"{bill.base} replicas", source="spec, else the cheapest"))
+    if spec.traffic is not None and spec.traffic.requests_per_day and _depends_on_traffic(_target(spec)):
+        told = {item.name: item for item in guess.assumptions} if guess else {}
+        found += [told.pop(item.name, item) for item in _figures(spec)] + list(told.values())
+    names = {item.name for item in found}
+    return (*found, *(item for item in bill.assumptions if item.name not in names))
+
+
+def _figures(spec: ModelSpec) -> list[Assumption]:
+    traffic, performance = spec.traffic, spec.performance
+    assert traffic is not None, "asked for with traffic"
+    span = f"{plain(traffic.range.low)} to {plain(traffic.range.high)} times the expected rate"
+    return [
+        *arrivals(traffic),
+        Assumption(name="traffic_range", value=span, source="spec"),
+        Assumption(name="service_time", value=f"{plain(performance.service_time_s)} s", source="spec"),
+        Assumption(name="service_time_cv", value=plain(performance.service_time_cv), source="spec"),
+        Assumption(name="concurrency", value=str(performance.concurrency), source="spec"),
+        Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
+    ]
+
+
+def _unknowns(spec: ModelSpec, unknown: tuple[str, ...]) -> list[Diagnostic]:
+    if not unknown:
+        return []
+    hints = {
+        "traffic.requests_per_day": "say how much is asked of it, for instance `traffic: {requests_per_day: 1000}`",
+        "traffic.log": "`deploy plan` reads logs; where it does not, say `requests_per_day` instead",
+        "traffic.batch": "batches are priced on RunPod serverless; elsewhere say `requests_per_day`",
+        "traffic.tokens": "say `tokens: {in: 500, out: 200}`",
+        "idle_timeout": "when an idle worker stops is not published: say `idle_timeout`",
+    }
+    return [
+        Diagnostic(
+            code="plan/cost-unknown",
+            severity=Severity.WARNING,
+            summary=f"the monthly cost of {spec.name} is unknown: its spec does not say {' and '.join(unknown)}",
+            where=Location(spec.file),
+            hint=hints.get(unknown[0], ways_to_know(spec)),
+        )
+    ]
+
+
+def _remarks(spec: ModelSpec, bill: Bill) -> list[Diagnostic]:
+    place = Location(spec.file)
+    found = [
+        Diagnostic(
+            code="plan/impossible",
+            severity=Severity.WARNING,
+            summary=f"{spec.name} cannot run as its target is: {reason}",
+            where=place,
+            hint="choose another size or target; `deploy compare` shows what is possible",
+        )
+        for reason in bill.impossible
+    ]
+    if bill.unpriced:
+        found.append(
+            Diagnostic(
+                code="plan/price-unknown",
+                severity=Severity.WARNING,
+                summary=f"the monthly cost of {spec.name} is unknown: no price is known for {', '.join(bill.unpriced)}",
+                where=place,
+                hint="; ".join(bill.how_to_price()),
+            )
+        )
+    return found + [
+        Diagnostic(
+            code="plan/caveat",
+            severity=Severity.WARNING,
+            summary=f"{spec.name}: {text}",
+            where=place,
+        )
+        for text in bill.caveats
+    ]
+
+
+def _as_warning(item: Diagnostic, spec: ModelSpec) -> Diagnostic:
+    return replace(item, severity=Severity.WARNING, where=item.where or Location(spec.file))

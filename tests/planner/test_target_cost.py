@@ -1,0 +1,237 @@
+"""What every target costs in a plan: each line by hand, a range that holds its parts, a document that comes back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baseload.planner.cost import Cost, cents, cost_of, expected_month_usd
+from baseload.planner.plan import Plan, make_plan
+from baseload.planner.prices import bundled
+from baseload.planner.spec.model import (
+    Batch,
+    Container,
+    Curve,
+    Limits,
+    Model,
+    ModelSpec,
+    Performance,
+    Precision,
+    Range,
+    RunpodTarget,
+    Schedule,
+    Tokens,
+    Traffic,
+    Weekday,
+    Window,
+)
+from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.hybrid import Hybrid, Side
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.rented import Rented
+from baseload.planner.targets.runpod import RunpodPod
+
+if TYPE_CHECKING:
+    from baseload.planner.targets import Target
+
+BOOK = bundled()
+D = Decimal
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+TARGETS: dict[str, RunpodTarget | Target] = {
+    "runpod": RunpodTarget(gpu="ADA_24"),
+    "lambda-sagemaker": LambdaSagemaker(instance="ml.g5.xlarge", instances_max=3, front="http-api", log_bytes=2000),
+    "sagemaker-serverless": SagemakerServerless(memory_mb=4096, max_concurrency=20),
+    "runpod-pod": RunpodPod(gpu="NVIDIA L40S", pods=2, volume_gb=100, network_volume_gb=50),
+    "modal": Modal(gpu="L40S", containers_max=4, region="broad", volume_gib=D(20)),
+    "hybrid": Hybrid(
+        dedicated=Side(provider="runpod", product="pod", gpu="NVIDIA L40S", tier="secure"),
+        burst=Side(provider="modal", product="serverless", gpu="L40S"),
+        burst_max=4,
+    ),
+    "rented": Rented(provider="cerebrium", product="serverless", gpu="L40S", workers_max=4, idle_timeout_s=D(30)),
+}
+DAILY = Traffic(requests_per_day=D(20_000))
+
+
+def spec(target: RunpodTarget | Target, traffic: Traffic | None = DAILY, **other: object) -> ModelSpec:
+    values: dict[str, object] = {
+        "name": "example",
+        "file": Path("example.yaml"),
+        "serves": Container(image="registry.example/acme/worker:1.0"),
+        "traffic": traffic,
+        "performance": Performance(service_time_s=D("1.8"), cold_start_s=D(25)),
+        "limits": Limits(),
+        "target": target,
+        "digest": "sha256:0",
+        **other,
+    }
+    return ModelSpec(**values)  # type: ignore[arg-type]
+
+
+def amounts(cost: Cost) -> dict[str, str]:
+    found: dict[str, Decimal] = {}
+    for line in cost.lines:
+        found[line.what] = found.get(line.what, D(0)) + line.amount_usd
+    return {what: str(usd) for what, usd in found.items() if usd}
+
+
+def plan(*specs: ModelSpec) -> Plan:
+    return make_plan(specs, BOOK, stack="dev", generated_at=NOON)
+
+
+# ----------------------------------------------------------------------------------------------------- for all of them
+@pytest.mark.parametrize("name", TARGETS)
+def test_lines_add_up_and_the_range_holds_the_month(name: str) -> None:
+    busy = replace(DAILY, curve=Curve.DIURNAL, range=Range(low=D("0.5"), high=D(2)))
+    cost = cost_of(spec(TARGETS[name], busy), BOOK)
+    month = cost.monthly_usd
+    assert month.expected == sum(line.amount_usd for line in cost.lines) == cost.at_least_usd
+    assert all(line.amount_usd == cents(line.quantity * line.unit_price_usd) for line in cost.lines)
+    assert month.low is not None
+    assert month.high is not None
+    assert month.low <= month.expected <= month.high
+    assert all(month.low <= factor.monthly_usd <= month.high for factor in cost.factors)
+    assert {line.price for line in cost.lines} <= {price.id for price in cost.prices}
+    assert expected_month_usd(spec(TARGETS[name], busy), BOOK) == month.expected
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_document_comes_back_as_it_was(name: str) -> None:
+    made = plan(spec(TARGETS[name], replace(DAILY, growth_per_month=D("0.1"))))
+    document = json.loads(json.dumps(made.to_json()))
+    again = Plan.from_json(document)
+    assert again.digest == made.digest
+    assert [price.id for price in again.prices] == [price.id for price in made.prices]
+    assert again.models == made.models
+    assert again.to_json() == document
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(sorted(TARGETS)),
+    requests_per_day=st.decimals(0, 10**9, places=3),
+    service_s=st.decimals(0, 100, places=3),
+    cold_s=st.decimals(0, 600, places=1),
+    concurrency=st.integers(1, 64),
+    shape=st.sampled_from([None, *Curve]),
+    scheduled=st.booleans(),
+)
+def test_no_traffic_makes_a_wrong_document(
+    name: str,
+    requests_per_day: Decimal,
+    service_s: Decimal,
+    cold_s: Decimal,
+    concurrency: int,
+    shape: Curve | None,
+    scheduled: bool,
+) -> None:
+    traffic = Traffic(requests_per_day=requests_per_day, curve=shape)
+    given_spec = spec(
+        TARGETS[name],
+        traffic,
+        performance=Performance(service_time_s=service_s, cold_start_s=cold_s, concurrency=concurrency),
+        schedule=Schedule(windows=(Window(days=(Weekday.MON,), workers_min=1),)) if scheduled else None,
+    )
+    made = plan(given_spec)
+    again = Plan.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False)))
+    assert again.digest == made.digest
+    month = made.models[0].monthly_usd
+    if month.expected is not None:
+        assert month.low is not None
+        assert month.high is not None
+        assert 0 <= month.low <= month.expected <= month.high
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_is_not_said_is_named_and_never_zero(name: str) -> None:
+    target = TARGETS[name]
+    unmeasured = cost_of(spec(target, performance=Performance()), BOOK)
+    silent = cost_of(spec(target, None), BOOK)
+    if name == "runpod-pod":  # pods cost what they cost
+        assert unmeasured.monthly_usd.expected == silent.monthly_usd.expected is not None
+        return
+    for cost in (unmeasured, silent):
+        assert cost.monthly_usd.expected is None
+        assert [item.code for item in cost.diagnostics if item.hint]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_more_traffic_never_costs_less_without_a_range(name: str) -> None:
+    months = [
+        cost_of(spec(TARGETS[name], Traffic(requests_per_day=D(n))), BOOK).monthly_usd.expected
+        for n in (0, 2_000, 200_000)
+    ]
+    assert all(month is not None for month in months)
+    assert all(less <= more for less, more in pairwise(month for month in months if month is not None))
+
+
+# ------------------------------------------------------------------------------------------------------------ by hand
+def test_lambda_and_sagemaker_by_hand() -> None:
+    """One instance all month, 60,833 requests that each wait 1.8 s and the mean wait in a 256 MB function."""
+    target = LambdaSagemaker(instance="ml.g5.xlarge")
+    cost = cost_of(spec(target, Traffic(requests_per_day=D(2_000))), BOOK)
+    hour = next(price for price in cost.prices if price.product == "sagemaker-realtime")
+    assert hour.usd is not None
+    requests = D(2_000) * 730 / 24
+    billed_s = D("1.879")  # 1.8 s and ρ·S/(1 − ρ) with ρ = 2,000 × 1.8 / 86,400, to the next millisecond
+    assert amounts(cost) == {
+        "always_on": str(cents(730 * hour.usd)),
+        "lambda_requests": str(cents(requests / 10**6 * D("0.20"))),
+        "lambda_waiting": str(cents(requests * billed_s / 4 * D("0.0000133334"))),
+    }
+    assert cost.hourly_worst_case_usd == cents(hour.usd)
+
+
+def test_an_overloaded_instance_says_so() -> None:
+    cost = cost_of(spec(LambdaSagemaker(instance="ml.g5.xlarge"), Traffic(requests_per_day=D(60_000))), BOOK)
+    assert any("more arrives" in item.summary for item in cost.diagnostics)
+
+
+def test_what_a_target_cannot_do_has_no_price() -> None:
+    cost = cost_of(spec(SagemakerServerless(memory_mb=4096, max_concurrency=20, gpu="L40S")), BOOK)
+    assert cost.monthly_usd.expected is None
+    assert cost.at_least_usd == 0
+    assert cost.lines == ()
+    assert [item.code for item in cost.diagnostics] == ["plan/impossible"]
+
+
+def test_a_modal_model_is_estimated_on_its_card() -> None:
+    serves = Model(id="mistralai/Mistral-7B-Instruct-v0.3", parameters=D(7_250_000_000), precision=Precision.FP16)
+    traffic = replace(DAILY, tokens=Tokens(prompt=D(512), output=D(128)))
+    cost = cost_of(spec(Modal(gpu="L40S", containers_max=9), traffic, serves=serves, performance=Performance()), BOOK)
+    service = next(item for item in cost.assumptions if item.name == "service_time")
+    assert "L40S" in service.source
+    assert cost.monthly_usd.low is not None
+    assert cost.monthly_usd.expected is not None
+    assert cost.monthly_usd.low < cost.monthly_usd.expected
+    assert {factor.name for factor in cost.factors} == {"service_time", "cold_start"}
+
+
+def test_pods_by_schedule_run_in_its_hours() -> None:
+    """Two pods from 09:00 to 17:00 on five days: 730 × 40/168 × 2 = 347.62 GPU-hours."""
+    days = tuple(Weekday)[:5]
+    office = Schedule(windows=(Window(days=days, from_minute=540, until_minute=1020, workers_min=2),))
+    pod = RunpodPod(gpu="NVIDIA L40S", pods=2)
+    cost = cost_of(spec(pod, Traffic(requests_per_day=D(500), curve=Curve.OFFICE_HOURS), schedule=office), BOOK)
+    price = cost.price
+    assert price is not None
+    assert price.usd is not None
+    assert cost.monthly_usd.expected == cents(D("347.619048") * price.usd)
+    assert not [item for item in cost.diagnostics if item.code == "plan/caveat"]
+
+
+def test_a_batch_elsewhere_is_unknown_and_says_so() -> None:
+    nightly = Traffic(requests_per_day=D(100), batch=Batch(jobs=100, at="02:00", within_s=D(3600)))
+    cost = cost_of(spec(TARGETS["modal"], nightly), BOOK)
+    assert cost.monthly_usd.expected is None
+    assert "traffic.batch" in cost.diagnostics[0].summary
