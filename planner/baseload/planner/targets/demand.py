@@ -16,6 +16,8 @@ from baseload.planner.traffic.profile import RateProfile, profile_of
 
 _DAY_S = 86_400
 _RATE = Decimal("0.000001")
+_MOST_PER_S = 1e15
+"""More is overload of anything, and no figure that can be rounded."""
 
 
 def demand_of(
@@ -55,7 +57,7 @@ def demand_of(
 def _parts(profile: RateProfile, active: float) -> tuple[Part, ...]:
     """Its rates as a few; the shares add up to 1."""
     total = profile.seconds
-    rates = [(seconds * active / total, rate / active) for seconds, rate in profile.stretches]
+    rates = [(seconds * active / total, min(rate / active, _MOST_PER_S)) for seconds, rate in profile.stretches]
     if active < 1:
         rates.append((1 - active, 0.0))
     return tuple(
