@@ -42,7 +42,7 @@ from baseload.planner.schedule import (
     shifts,
 )
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
-from baseload.planner.targets.demand import demand_of
+from baseload.planner.targets.demand import demand_of as parts_of
 from baseload.planner.traffic.batch import BatchRun, run_batch
 from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
 
@@ -185,6 +185,7 @@ def demand_of(traffic: Traffic) -> Demand:
     assert profile is not None, "the rate is known"
     return Demand(profile=profile, cv=float(traffic.cv or 1), active_share=float(traffic.active_share or 1))
 
+
 def _least(spec: ModelSpec) -> int:
     """Workers that are on at any time of the week."""
     return spec.runpod.workers_min if spec.schedule is None else min(least for _, least in minimums(spec.schedule))
@@ -290,7 +291,7 @@ def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
 
 def _response(spec: ModelSpec, found: PoolEstimate | None) -> ResponseTime | None:
     """None where a figure is unknown, and of a batch, whose requests wait for one another."""
-    demand = demand_of(spec)
+    demand = parts_of(spec)
     if found is None or demand is None or demand.service_s is None:
         return None
     pool = pool_of(spec)
