@@ -29,7 +29,8 @@ from baseload.engine.interface import (
     StepStarted,
 )
 from baseload.engine.interface import Status as EngineStatus
-from baseload.planner.cost import Ends, Line, Split, Spread
+from baseload.planner.alternative import Alternative
+from baseload.planner.cost import Ends, Line, ResponseTime, Split, Spread
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Quantity, Sensitivity
@@ -37,6 +38,7 @@ from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Pl
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price
 from baseload.planner.spec.model import Limits, Model, ModelSpec, Performance, RunpodTarget
+from baseload.planner.targets.bill import Stage
 from baseload.providers.runpod.jobs import Job, JobStatus
 
 Golden = Callable[[str, str], None]
@@ -62,6 +64,24 @@ PRICE = Price(
 )
 
 
+RESPONSE = ResponseTime(
+    p50_s=Decimal("29.651"),
+    p95_s=Decimal("33.795"),
+    p99_s=None,
+    cold_share=Decimal("0.939920"),
+    refused_share=Decimal("0.0021"),
+    added=(
+        Stage(name="function URL", low_s=Decimal("0.05"), high_s=Decimal("0.2"), source="not confirmed"),
+        Stage(name="endpoint", low_s=Decimal(0), high_s=None, source="not published"),
+    ),
+)
+CHEAPER = Alternative(
+    change="idle_timeout: 1s",
+    monthly_usd=Decimal("198.61"),
+    saves_usd=Decimal("70.42"),
+    p95_s=Decimal("33.916"),
+    cold_share=Decimal("0.971402"),
+)
 LINES = (
     Line(what="busy", quantity=Decimal(54_750), unit_price_usd=Decimal("0.00031"), price=PRICE.id),
     Line(what="idle", quantity=Decimal(118_155), unit_price_usd=Decimal("0.00031"), price=PRICE.id),
@@ -112,6 +132,8 @@ def model_plan(name: str = "mistral-7b", *, known: bool = True) -> ModelPlan:
         method="approximation: set-up epochs and levels" if known else None,
         worker_starts_per_month=None,
         lines=LINES if known else (),
+        response=RESPONSE if known else None,
+        cheaper=CHEAPER if known else None,
         ends=Ends(low=("rate 0.5 times", "active_share 0.25"), high=("rate 2 times",)) if known else Ends(),
         explanation=EXPLANATION if known else Explanation(),
         assumptions=(

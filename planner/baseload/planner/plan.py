@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from baseload.planner.alternative import Alternative, cheaper
 from baseload.planner.cost import Cost, Deadline, Ends, Factor, GrowthMonth, Line, ResponseTime, Split, Spread, cost_of
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
 from baseload.planner.difference import Base, Causes, Difference, MonthChange, difference
@@ -78,6 +79,8 @@ class ModelPlan:
     """None where the traffic is no batch."""
     response: ResponseTime | None = None
     """None where nothing is known of it."""
+    cheaper: Alternative | None = None
+    """None where no way that was priced saves enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,6 +333,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
         growth=cost.growth,
         deadline=cost.deadline,
         response=cost.response,
+        cheaper=cheaper(spec, cost, book),
     )
 
 
@@ -571,6 +575,19 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
         ],
         "deadline": _deadline_json(model.deadline),
         "latency": _response_json(model.response),
+        "cheaper": _alternative_json(model.cheaper),
+    }
+
+
+def _alternative_json(found: Alternative | None) -> dict[str, str | None] | None:
+    if found is None:
+        return None
+    return {
+        "change": found.change,
+        "monthly_usd": _text(found.monthly_usd),
+        "saves_usd": _text(found.saves_usd),
+        "p95_s": _text(found.p95_s),
+        "cold_share": _text(found.cold_share),
     }
 
 
@@ -799,6 +816,17 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
         ),
         deadline=_deadline_of(item["deadline"]) if item.get("deadline") else None,
         response=_response_of(item["latency"]) if item.get("latency") else None,
+        cheaper=_alternative_of(item["cheaper"]) if item.get("cheaper") else None,
+    )
+
+
+def _alternative_of(item: Mapping[str, Any]) -> Alternative:
+    return Alternative(
+        change=item["change"],
+        monthly_usd=Decimal(item["monthly_usd"]),
+        saves_usd=Decimal(item["saves_usd"]),
+        p95_s=_decimal(item["p95_s"]),
+        cold_share=_decimal(item["cold_share"]),
     )
 
 

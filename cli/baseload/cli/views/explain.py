@@ -46,6 +46,10 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
     for price in (prices[key] for key in dict.fromkeys(line.price for line in model.lines)):
         lines += wrapped(f"price {price.id}: {_read(price)}", page.width, indent=2, hanging=2)
     lines += plan_view.ends(model, page)
+    lines += wrapped(f"latency: {plan_view.latency(model.response)}", page.width, indent=2, hanging=2)
+    for stage in model.response.added if model.response else ():
+        ends = " to ".join("unknown" if end is None else f"{end:f} s" for end in (stage.low_s, stage.high_s))
+        lines += wrapped(f"{stage.name}: {ends}; source: {stage.source}", page.width, indent=4, hanging=2)
     for quantity in model.explanation.quantities:
         lines += ["", *_quantity(quantity, page)]
     if any(item.what in MODELLED for item in model.explanation.quantities):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from baseload.cli.terminal import WIDE, Page
 from baseload.cli.views import explain as explain_view
 from baseload.cli.views import plan as plan_view
-from baseload.cli.views.text import plural, signed_usd, usd
+from baseload.cli.views.text import plural, seconds, signed_usd, usd
 from baseload.planner.plan import LimitCheck, ModelPlan, Plan, Verdict
 
 MOST = 60_000
@@ -91,14 +91,25 @@ def _sentence(plan: Plan) -> str:
 def _table(plan: Plan, room: int) -> tuple[list[str], bool]:
     """A row per model, as many as have room, and whether all have."""
     changes = {item.name: item for item in plan.difference.models} if plan.difference else {}
-    titles = ["model", "expected", "range", *(["change"] if changes else []), "limits"]
+    titles = ["model", "expected", "range", *(["change"] if changes else []), "p95", "limits"]
     head = [f"| {' | '.join(titles)} |", f"| --- |{' ---: |' * (len(titles) - 2)} --- |"]
     rows = []
     for model in plan.models:
         change = [signed_usd(changes[model.name].change_usd)] if changes else []
-        rows.append(_row([f"`{model.name}`", usd(model.monthly_usd.expected), _range(model), *change, _limits(model)]))
+        rows.append(
+            _row(
+                [
+                    f"`{model.name}`",
+                    usd(model.monthly_usd.expected),
+                    _range(model),
+                    *change,
+                    _p95(model),
+                    _limits(model),
+                ]
+            )
+        )
     gone = [item for item in changes.values() if item.status == plan_view.GONE]
-    rows += [_row([f"`{item.name}`", "gone", "", signed_usd(item.change_usd), ""]) for item in gone]
+    rows += [_row([f"`{item.name}`", "gone", "", signed_usd(item.change_usd), "", ""]) for item in gone]
     stack = ["", *(f"Whole stack: {_limit(check)}" for check in plan.limits)] if plan.limits else []
     left = room - sum(len(line) + 1 for line in (*head, *stack)) - len("\n\n… and 999,999 more models\n")
     kept = 0
@@ -123,6 +134,15 @@ def _range(model: ModelPlan) -> str:
     if model.monthly_usd.expected is None:
         return f"at least {usd(model.at_least_usd)}" if model.at_least_usd else ""
     return f"{usd(model.monthly_usd.low)} to {usd(model.monthly_usd.high)}"
+
+
+def _p95(model: ModelPlan) -> str:
+    """With the share of requests that meet a cold start."""
+    response = model.response
+    if response is None or response.p95_s is None:
+        return "unknown"
+    cold = "" if response.cold_share is None else f", {plan_view.percent(response.cold_share)} cold"
+    return f"{seconds(float(response.p95_s))}{cold}"
 
 
 def _limits(model: ModelPlan) -> str:

@@ -1,0 +1,126 @@
+"""A cheaper way to run the same model on the same target, where there is one: another mode, timeout, GPU or tier.
+
+Each way is priced as the spec is, and nothing is said that was not: the closed form decides, so where a month was
+simulated because that is in doubt there is none. Other targets are for `compare`; what a cheaper way does to the
+latency stands beside what it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from baseload.planner.cost import Cost, cost_of, expected_month_usd
+from baseload.planner.spec.model import Model, ModelSpec, RunpodMode, RunpodTarget
+
+if TYPE_CHECKING:
+    from baseload.planner.prices import PriceBook
+    from baseload.planner.targets.modal import Modal
+
+FROM_SHARE = Decimal("0.05")
+"""Of the month: less is within the error of the method."""
+FROM_USD = Decimal(1)
+
+TIMEOUTS_S = (1, 5, 15, 60)
+GPUS = 2
+"""Smaller ones that are tried, the dearest first: the next sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """The cheapest of the ways that were priced."""
+
+    change: str
+    """As a spec says it, for instance `idle_timeout: 5s`."""
+    monthly_usd: Decimal
+    saves_usd: Decimal
+    p95_s: Decimal | None
+    """None is unknown."""
+    cold_share: Decimal | None
+
+
+def cheaper(spec: ModelSpec, cost: Cost, book: PriceBook) -> Alternative | None:
+    """The cheapest way that serves as much as `cost`, which is that of `spec`; None where none saves enough."""
+    expected = cost.monthly_usd.expected
+    if not expected or cost.response is None or cost.response.p95_s is None:
+        return None
+    if expected_month_usd(spec, book) != expected:  # simulated: the closed form is in doubt
+        return None
+    most = expected - max(expected * FROM_SHARE, FROM_USD)
+    priced = [(expected_month_usd(other, book), change, other) for change, other in _ways(spec, cost, book)]
+    known = [(usd, change, other) for usd, change, other in priced if usd is not None and usd <= most]
+    for usd, change, other in sorted(known, key=lambda way: way[:2]):
+        response = cost_of(other, book).response
+        if response is not None and response.p95_s is not None:  # it serves all that comes
+            return Alternative(
+                change=change,
+                monthly_usd=usd,
+                saves_usd=expected - usd,
+                p95_s=response.p95_s,
+                cold_share=response.cold_share,
+            )
+    return None
+
+
+def _ways(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[tuple[str, ModelSpec]]:
+    target = spec.target
+    if isinstance(target, RunpodTarget):
+        yield from _runpod(spec, target, cost, book)
+        return
+    from baseload.planner.targets.modal import Modal
+    from baseload.planner.targets.runpod import RunpodPod
+
+    if isinstance(target, Modal):
+        yield from _modal(spec, target)
+    elif isinstance(target, RunpodPod) and target.tier == "secure":
+        yield "tier: community", replace(spec, target=replace(target, tier="community"))
+
+
+def _runpod(spec: ModelSpec, target: RunpodTarget, cost: Cost, book: PriceBook) -> Iterator[tuple[str, ModelSpec]]:
+    if target.idle_timeout_s is not None:
+        for seconds in TIMEOUTS_S:
+            if seconds != target.idle_timeout_s:
+                changed = replace(target, idle_timeout_s=seconds)
+                yield f"idle_timeout: {seconds}s", replace(spec, target=changed)
+    if spec.schedule is None:
+        if target.workers_min:
+            flex = replace(target, mode=RunpodMode.FLEX, workers_min=0)
+            yield "mode: flex, workers.min: 0", replace(spec, target=flex)
+        else:
+            active = replace(target, mode=RunpodMode.ACTIVE, workers_min=1)
+            yield "mode: active, workers.min: 1", replace(spec, target=active)
+    yield from _smaller(spec, target, book)
+
+
+def _smaller(spec: ModelSpec, target: RunpodTarget, book: PriceBook) -> Iterator[tuple[str, ModelSpec]]:
+    """The next cheaper pools that hold the model, where its speed there can be estimated."""
+    own = book.find("runpod", "serverless", target.gpu)
+    if not isinstance(spec.serves, Model) or own is None or own.usd is None:
+        return
+    from baseload.planner.gpus import POOLS
+    from baseload.planner.on_cards import fewest_gpus, times_on
+    from baseload.planner.targets.hardware import cards_of_pool, hardware_of
+
+    pools = []
+    for pool in POOLS.values():
+        price = book.find("runpod", "serverless", pool.id)
+        if price is not None and price.usd is not None and price.usd < own.usd:
+            pools.append((price.usd, pool))
+    here = hardware_of(target, book)
+    for _, pool in sorted(pools, key=lambda item: (-item[0], item[1].id))[:GPUS]:
+        times = times_on(spec, here, cards_of_pool(pool), target.gpu_count)
+        if fewest_gpus(spec, here, pool.memory_gib) == target.gpu_count and not times.same_speed:
+            changed = replace(spec, target=replace(target, gpu=pool.id), performance=times.expected)
+            yield f"gpu: {pool.id} (speed estimated)", changed
+
+
+def _modal(spec: ModelSpec, target: Modal) -> Iterator[tuple[str, ModelSpec]]:
+    for seconds in TIMEOUTS_S:
+        if 2 <= seconds != target.scaledown_s:
+            yield f"idle_timeout: {seconds}s", replace(spec, target=replace(target, scaledown_s=seconds))
+    if target.buffer:
+        yield "buffer: 0", replace(spec, target=replace(target, buffer=0))
+    if target.containers_min and spec.schedule is None:
+        yield "workers.min: 0", replace(spec, target=replace(target, containers_min=0))
