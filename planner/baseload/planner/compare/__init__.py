@@ -11,13 +11,18 @@ speed, and is not ranked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
+from baseload.planner.compare.hybrids import hybrid_rows
+from baseload.planner.compare.own import own_rows
 from baseload.planner.compare.priced import Question
 from baseload.planner.compare.refused import refused_rows
 from baseload.planner.compare.rented import rented_rows
 from baseload.planner.compare.row import SCHEMA, Comparison, Row, Status, limited, ranked
 from baseload.planner.compare.runpod import runpod_rows
 from baseload.planner.prices import PriceBook
-from baseload.planner.spec.model import ModelSpec
+from baseload.planner.spec.model import Model, ModelSpec, Precision
 
 __all__ = ["SCHEMA", "Comparison", "Row", "Status", "compare"]
 
@@ -25,7 +30,29 @@ __all__ = ["SCHEMA", "Comparison", "Row", "Status", "compare"]
 def compare(spec: ModelSpec, book: PriceBook) -> Comparison:
     """The spec on everything the book has a row of; the order does not depend on that of the book's rows."""
     about = Question.of(spec, book)
-    rows = [*runpod_rows(about), *rented_rows(about), *refused_rows(about)]
+    rows = _all(about)
+    if isinstance(spec.serves, Model):
+        rows = [replace(row, precision=str(spec.serves.precision)) for row in rows]
+        rows += [row for precision in Precision for row in _at(about, precision)]
     return Comparison(
         name=spec.name, spec_digest=spec.digest, book=book.name, rows=ranked(limited(row, spec) for row in rows)
     )
+
+
+def _all(about: Question) -> list[Row]:
+    """At the spec's own precision; its own row in place of one of the same name."""
+    rows = [*runpod_rows(about), *rented_rows(about)]
+    own = {row.id: row for row in own_rows(about)}
+    rows = [*own.values(), *(row for row in rows if row.id not in own)]
+    return [*rows, *hybrid_rows(about, rows), *(row for row in refused_rows(about) if row.id not in own)]
+
+
+def _at(about: Question, precision: Precision) -> Iterator[Row]:
+    """What has a bill with the weights in another format: the rest says nothing that the spec's own does not."""
+    assert isinstance(about.spec.serves, Model), "a container has none"
+    if precision is about.spec.serves.precision:
+        return
+    other = about.at(precision)
+    for row in (*runpod_rows(other), *rented_rows(other)):
+        if row.status is Status.RANKED:
+            yield replace(row, precision=str(precision), another_precision=True)

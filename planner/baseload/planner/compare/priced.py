@@ -12,10 +12,11 @@ from baseload.planner.compare.row import Row, Status, envelope, judged, served, 
 from baseload.planner.cost import SESSIONS, Spread
 from baseload.planner.on_cards import Times, on_another_platform, times_on
 from baseload.planner.prices import PriceBook
-from baseload.planner.spec.model import Container, Model, ModelSpec, Performance
+from baseload.planner.spec.model import Container, Model, ModelSpec, Performance, Precision
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.bill import Bill, Demand, Stage, cents
 from baseload.planner.targets.demand import demand_of
+from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import Hardware, hardware_of
 from baseload.planner.targets.workers import Fleet, mean_wait_s
 
@@ -49,7 +50,13 @@ class Question:
     def times(self, cards: Sequence[Card], count: int, platform: str) -> Times:
         """On other cards, of another platform."""
         times = times_on(self.spec, self.own, cards, count, self.measured)
-        return times if platform == self.own.platform else on_another_platform(self.spec, times, self.own)
+        measured = platform == self.own.platform and self.spec.performance.cold_start_s is not None
+        return times if measured else on_another_platform(self.spec, times, self.own)
+
+    def at(self, precision: Precision) -> Question:
+        """The same about the model at another precision; the figures stay those of the spec's own."""
+        assert isinstance(self.spec.serves, Model), "a container has none"
+        return replace(self, spec=replace(self.spec, serves=replace(self.spec.serves, precision=precision)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +122,18 @@ class Asked:
         return None
 
 
-def priced_row(
-    blank: Row, target: Target, fleet: Fleet, demands: Sequence[Demand], times: Times, book: PriceBook
-) -> Row:
+def priced_row(about: Question, blank: Row, target: Target, demands: Sequence[Demand], times: Times) -> Row:
     """The row of a target: `demands` are the expected one and those at the ends of the range."""
-    bills = [bill_of(target, demand, book) for demand in demands]
-    bill, demand = bills[0], demands[0]
+    return bills_row(
+        about, blank, target, [bill_of(target, demand, about.book) for demand in demands], demands[0], times
+    )
+
+
+def bills_row(about: Question, blank: Row, target: Target, bills: Sequence[Bill], demand: Demand, times: Times) -> Row:
+    """The row of its bills, the expected one first."""
+    bill, fleet = bills[0], fleet_of(target, about.book)
+    performance = replace(times.expected, concurrency=demand.concurrency)
+    blank = replace(blank, spec=replace(about.spec, target=target, performance=performance), times=times)
     if bill.impossible:
         return replace(blank, status=Status.IMPOSSIBLE, reasons=bill.impossible)
     months = [each.monthly_usd for each in bills]
@@ -128,10 +141,10 @@ def priced_row(
         blank,
         status=Status.RANKED,
         monthly_usd=envelope([Spread(low=month, expected=month, high=month) for month in months]),
-        usd_per_1000_requests=_per_1000(bill, demand, book),
+        usd_per_1000_requests=_per_1000(bill, demand, about.book),
         hourly_worst_case_usd=_hourly(blank, fleet),
-        added_s=_added(bill.latency),
-        caveats=(*bill.caveats, *_extras(blank)),
+        added_s=added(bill.latency),
+        caveats=(*bill.caveats, *extras(blank)),
         assumptions=(*times.assumptions, *blank.assumptions, *bill.assumptions),
         method=bill.method,
     )
@@ -139,7 +152,7 @@ def priced_row(
     return served(row, demand, fleet)
 
 
-def _extras(row: Row) -> list[str]:
+def extras(row: Row) -> list[str]:
     """CPU and memory that are billed extra: what a model needs of them is not in a spec."""
     included = row.price.includes.split() if row.price is not None else []
     return [] if "cpu" in included else ["CPU and memory are billed extra: the bill is at least this"]
@@ -159,7 +172,8 @@ def _hourly(row: Row, fleet: Fleet) -> Decimal | None:
     return cents(row.price.usd_per_hour * factor * fleet.workers_max)
 
 
-def _added(stages: Sequence[Stage]) -> tuple[Decimal | None, Decimal | None] | None:
+def added(stages: Sequence[Stage]) -> tuple[Decimal | None, Decimal | None] | None:
+    """Low and high of the provider's own ways; None where it has none."""
     own = [stage for stage in stages if stage.name not in ("service", "wait for a place")]
     if not own:
         return None

@@ -51,9 +51,8 @@ def rented_rows(about: Question) -> Iterator[Row]:
             continue
         demands = about.asked.demands(times, offer.copies)
         for mode, target in _modes(offer, steady, most_workers(spec, steady)):
-            fleet = fleet_of(target, about.book)
-            told = _assumptions(offer, fleet)
-            yield priced_row(replace(blank, mode=mode, assumptions=told), target, fleet, demands, times, about.book)
+            told = _assumptions(offer, fleet_of(target, about.book))
+            yield priced_row(about, replace(blank, mode=mode, assumptions=told), target, demands, times)
 
 
 def most_workers(spec: ModelSpec, steady: int) -> int:

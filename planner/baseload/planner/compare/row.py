@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from baseload.planner.cost import Spread
-from baseload.planner.latency import Latency, latency_over
+from baseload.planner.latency import law_over
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price
 from baseload.planner.targets.workers import Fleet, pool_of
 
 if TYPE_CHECKING:
+    from baseload.planner.on_cards import Times
     from baseload.planner.spec.model import ModelSpec
     from baseload.planner.targets.bill import Demand
 
@@ -34,6 +35,8 @@ class Status(StrEnum):
     """A figure is missing."""
     UNPRICED = "unpriced"
     IMPOSSIBLE = "impossible"
+    NO_GAIN = "no-gain"
+    """A hybrid whose cheapest base is none at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,10 @@ class Row:
     status: Status
     deployable: bool
     """By this version."""
+    precision: str | None = None
+    """Of the weights; None where what is served is not known."""
+    another_precision: bool = False
+    """Than the spec's: quality may differ."""
     own: bool = False
     """The spec's own target as it stands."""
     reasons: tuple[str, ...] = ()
@@ -59,6 +66,7 @@ class Row:
     """All workers on, what is billed beside them not counted."""
     p95_s: float | None = None
     """From arrival to answer at the expected traffic, the provider's own ways not counted."""
+    p99_s: float | None = None
     cold_share: float | None = None
     """Of the requests, those that wait for a worker to start."""
     added_s: tuple[Decimal | None, Decimal | None] | None = None
@@ -71,11 +79,17 @@ class Row:
     price: Price | None = None
     distinguishable: bool = True
     """False where the range overlaps with that of the best row."""
+    spec: ModelSpec | None = field(default=None, compare=False, repr=False)
+    """What was priced: the spec with this target, and its performance there."""
+    times: Times | None = field(default=None, compare=False, repr=False)
+    """The performance there, with its band."""
 
     @property
     def id(self) -> str:
-        """`target/gpu/mode`."""
-        return f"{self.target}/{self.gpus}/{self.mode}"
+        """`target/gpu/mode`, and the precision where it is another than the spec's."""
+        return "/".join(
+            (self.target, self.gpus, self.mode, *((self.precision or "",) if self.another_precision else ()))
+        )
 
     @property
     def gpus(self) -> str:
@@ -94,6 +108,8 @@ class Row:
             "mode": self.mode,
             "status": str(self.status),
             "deployable": self.deployable,
+            "precision": self.precision,
+            "another_precision": self.another_precision,
             "own": self.own,
             "distinguishable": self.distinguishable,
             "reasons": list(self.reasons),
@@ -101,6 +117,7 @@ class Row:
             "usd_per_1000_requests": _text(self.usd_per_1000_requests),
             "hourly_worst_case_usd": _text(self.hourly_worst_case_usd),
             "p95_s": None if self.p95_s is None else round(self.p95_s, 3),
+            "p99_s": None if self.p99_s is None else round(self.p99_s, 3),
             "cold_share": None if self.cold_share is None else round(self.cold_share, 6),
             "added_s": None if self.added_s is None else [_text(end) for end in self.added_s],
             "limits_broken": list(self.limits_broken),
@@ -125,14 +142,14 @@ class Comparison:
 
     @property
     def best(self) -> Row | None:
-        """The smallest expected month."""
-        return next(iter(self.of(Status.RANKED)), None)
+        """The smallest expected month at the spec's own precision."""
+        return next((row for row in self.of(Status.RANKED) if not row.another_precision), None)
 
     @property
     def best_deployable(self) -> Row | None:
-        """The smallest expected month of what this version deploys within the spec's limits."""
-        found = (row for row in self.of(Status.RANKED) if row.deployable and not row.limits_broken)
-        return next(found, None)
+        """The smallest expected month of what this version deploys within the spec's limits, at its own precision."""
+        ranked = (row for row in self.of(Status.RANKED) if row.deployable and not row.another_precision)
+        return next((row for row in ranked if not row.limits_broken), None)
 
     def of(self, status: Status) -> tuple[Row, ...]:
         """The rows of a status, in order."""
@@ -155,7 +172,7 @@ class Comparison:
 def ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
     """In their order, those marked that cannot be told from the best."""
     ordered = sorted(rows, key=_order)
-    best = ordered[0] if ordered and ordered[0].status is Status.RANKED else None
+    best = next((row for row in ordered if row.status is Status.RANKED and not row.another_precision), None)
     return tuple(
         replace(row, distinguishable=False)
         if best is not None and row is not best and row.status is Status.RANKED and _overlap(row, best)
@@ -210,7 +227,7 @@ def served(row: Row, demand: Demand | None, fleet: Fleet) -> Row:
     """With its latency; impossible where more arrives in the mean than all workers serve."""
     if row.status is Status.UNKNOWN or demand is None or demand.service_s is None or demand.requests_per_day <= 0:
         return row
-    load, slots = _load(demand), fleet.workers_max * demand.concurrency
+    load, slots = _load(demand), (fleet.workers_max + fleet.dedicated) * demand.concurrency
     if load >= slots:
         needed = int(load / demand.concurrency) + 1
         why = f"{load:,.1f} requests are in service in the mean, {fleet.workers_max} workers serve {slots:,} at once"
@@ -223,14 +240,10 @@ def served(row: Row, demand: Demand | None, fleet: Fleet) -> Row:
         )
     if demand.cold_start_s is None and fleet.workers_min < fleet.workers_max:
         return row
-    found = _latency(demand, fleet)
-    caveats = () if found.p95_s is not None else ("more arrives in the busiest times than all workers serve",)
-    cold = found.cold_share if found.p95_s is not None else None
-    return replace(row, p95_s=found.p95_s, cold_share=cold, caveats=(*row.caveats, *caveats))
-
-
-def _latency(demand: Demand, fleet: Fleet) -> Latency:
-    return latency_over([(float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()])
+    law = law_over([(float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()])
+    if law is None:
+        return replace(row, caveats=(*row.caveats, "more arrives in the busiest times than all workers serve"))
+    return replace(row, p95_s=law.quantile_s(0.95), p99_s=law.quantile_s(0.99), cold_share=law.cold_share)
 
 
 def _load(demand: Demand) -> float:

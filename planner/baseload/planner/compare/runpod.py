@@ -64,6 +64,8 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
         assumptions=(*times.assumptions, *_without(cost.assumptions, times.assumptions)),
         method=cost.method,
         price=cost.price,
+        spec=replace(spec, performance=cost.performance),
+        times=times if given else Times(expected=cost.performance, fast=cost.performance, slow=cost.performance),
     )
     unpriced = () if cost.price and cost.price.usd is not None else (f"runpod/serverless/{target.gpu}",)
     row = judged(row, unpriced, _missing(cost, unpriced), times.same_speed)

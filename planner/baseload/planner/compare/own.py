@@ -1,0 +1,113 @@
+"""The row of the spec's own target where that is not RunPod serverless, which stands among its pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from baseload.planner.compare.priced import Question, added, extras
+from baseload.planner.compare.rented import from_least
+from baseload.planner.compare.row import Row, Status, judged, unknown_figure
+from baseload.planner.cost import Cost, cost_of
+from baseload.planner.on_cards import Times
+from baseload.planner.spec.model import RunpodTarget
+from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.rented import Rented
+from baseload.planner.targets.runpod import RunpodPod
+
+if TYPE_CHECKING:
+    from baseload.planner.targets import Target
+
+
+def own_rows(about: Question) -> Iterator[Row]:
+    """As `deploy plan` prices it."""
+    target = about.spec.target
+    if isinstance(target, RunpodTarget):
+        return
+    cost = cost_of(about.spec, about.book)
+    hybrid = isinstance(target, Hybrid)
+    row = Row(
+        target=_name(target),
+        gpu=f"{target.dedicated.gpu} + {target.burst.gpu}" if isinstance(target, Hybrid) else about.own.name,
+        gpu_count=1 if hybrid else about.own.gpu_count,
+        mode=_mode(target, cost),
+        status=Status.RANKED,
+        deployable=False,
+        own=True,
+        monthly_usd=cost.monthly_usd,
+        usd_per_1000_requests=cost.usd_per_1000_requests,
+        hourly_worst_case_usd=cost.hourly_worst_case_usd,
+        assumptions=cost.assumptions,
+        method=cost.method,
+        price=None if hybrid else cost.price,
+        spec=replace(about.spec, performance=cost.performance),
+        times=Times(expected=cost.performance, fast=cost.performance, slow=cost.performance),
+    )
+    yield _with_bill(row, cost)
+
+
+def _with_bill(row: Row, cost: Cost) -> Row:
+    bill, response = cost.bill, cost.response
+    assert bill is not None, "RunPod serverless alone has none"
+    row = replace(row, caveats=(*bill.caveats, *extras(row)) if row.price is not None else bill.caveats)
+    if bill.impossible:
+        return replace(row, status=Status.IMPOSSIBLE, reasons=bill.impossible, monthly_usd=Row.monthly_usd)
+    if response is not None:
+        row = replace(
+            row,
+            p95_s=_seconds(response.p95_s),
+            p99_s=_seconds(response.p99_s),
+            cold_share=_seconds(response.cold_share),
+            added_s=added(response.added),
+        )
+    unknown = [unknown_figure(name) for name in bill.unknown]
+    if cost.monthly_usd.expected is None and not unknown and not bill.unpriced:
+        unknown = [item.summary for item in cost.diagnostics if item.code == "plan/cost-unknown"]
+    return judged(row, bill.unpriced, unknown, same_speed=False)
+
+
+def _seconds(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _name(target: Target) -> str:
+    match target:
+        case LambdaSagemaker():
+            return "lambda-sagemaker"
+        case SagemakerServerless():
+            return "sagemaker-serverless"
+        case RunpodPod():
+            return "runpod-pod"
+        case Modal():
+            return "modal"
+        case Hybrid():
+            return "hybrid"
+        case Rented():
+            return target.provider
+
+
+def _mode(target: Target, cost: Cost) -> str:
+    match target:
+        case LambdaSagemaker():
+            return _workers(target.instances_min, target.instances_max)
+        case SagemakerServerless():
+            return f"{target.memory_mb} MB"
+        case RunpodPod():
+            return f"{target.pods} always on, {target.tier}"
+        case Modal():
+            return _workers(target.containers_min, target.containers_max)
+        case Hybrid():
+            base = cost.bill.base if cost.bill is not None else target.base
+            return f"base {'unknown' if base is None else base}"
+        case Rented():
+            always = cost.price is not None and cost.price.always_on
+            least = max(target.workers_min, 1) if always else target.workers_min
+            return _workers(least, least if always else target.workers_max)
+
+
+def _workers(least: int, most: int) -> str:
+    return f"{least} always on" if least >= most else from_least(least)
