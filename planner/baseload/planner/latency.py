@@ -79,7 +79,8 @@ class Law:
         step halves, so that steps of fixed service times end as well.
         """
         later = math.log1p(-share)
-        low, high = 0.0, self.waits[-1].wait_s + 40 * self.service_s * max(1.0, self.service_cv) ** 2
+        longest = -later if self.service_cv == 1 else 40 * max(1.0, self.service_cv) ** 2
+        low, high = 0.0, self.waits[-1].wait_s + longest * self.service_s * (1 + 1e-9)
         above, below = -later, self._log_later(high) - later
         if below >= 0:
             return high
@@ -144,14 +145,15 @@ def _waits(pool: Pool) -> Iterator[tuple[str, _Atom]]:
     start_s = pool.cold_start_s + pool.start_delay_s
     yield "none", _Atom(1 - cold - more - full, 0.0)
     yield "start", _Atom(cold * first, start_s)
-    for part in _UNIFORM:
+    for part in _UNIFORM if cold and first < 1 else ():
         ahead = 1 + (1 / first - 1) * part
         behind_s = max((ahead + 1) / cold_slots - 1, 0.0) * pool.service_s
         yield "start", _Atom(cold * (1 - first) / len(_UNIFORM), start_s * (1 - part) + behind_s)
     used = pool.load / pool.slots
     queue_s = wait_ratio(pool.service_cv, pool.slots, used) * pool.service_s / (pool.slots - pool.load)
     for chance, where in _PARTS:
-        yield "start", _Atom(more * chance, min(more_s * _shape(pool, more_slots, where), start_s))
+        if more:
+            yield "start", _Atom(more * chance, min(more_s * _shape(pool, more_slots, where), start_s))
         yield "slot", _Atom(full * chance, queue_s * _shape(pool, pool.slots, where))
 
 

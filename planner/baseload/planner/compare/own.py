@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.compare.priced import Question, added, extras
 from baseload.planner.compare.rented import from_least
-from baseload.planner.compare.row import Row, Status, judged, unknown_figure
+from baseload.planner.compare.row import Row, Status, judged, timed, unknown_figure
 from baseload.planner.cost import Cost, cost_of
 from baseload.planner.on_cards import Times
 from baseload.planner.spec.model import RunpodTarget
@@ -57,21 +56,11 @@ def _with_bill(row: Row, cost: Cost) -> Row:
     if bill.impossible:
         return replace(row, status=Status.IMPOSSIBLE, reasons=bill.impossible, monthly_usd=Row.monthly_usd)
     if response is not None:
-        row = replace(
-            row,
-            p95_s=_seconds(response.p95_s),
-            p99_s=_seconds(response.p99_s),
-            cold_share=_seconds(response.cold_share),
-            added_s=added(response.added),
-        )
+        row = replace(timed(row, response), added_s=added(response.added))
     unknown = [unknown_figure(name) for name in bill.unknown]
     if cost.monthly_usd.expected is None and not unknown and not bill.unpriced:
         unknown = [item.summary for item in cost.diagnostics if item.code == "plan/cost-unknown"]
     return judged(row, bill.unpriced, unknown, same_speed=False)
-
-
-def _seconds(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _name(target: Target) -> str:

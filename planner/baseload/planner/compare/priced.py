@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import product
 from typing import TYPE_CHECKING
 
 from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
@@ -64,7 +63,8 @@ class Asked:
     """The demand at each rate that the spec's range holds, worked out once for all rows; its times are still open."""
 
     expected: Demand
-    ends: tuple[Demand, ...]
+    ends: tuple[tuple[Demand, Demand], ...]
+    """At the low and the high end of the range, by the share of active time."""
     high: Demand
     """The most that is asked for, as the spec spreads it over the week."""
 
@@ -77,25 +77,28 @@ class Asked:
         shapes = [spec]
         if traffic.active_share is None and (traffic.curve or traffic.hourly):
             shapes.append(replace(spec, traffic=replace(traffic, active_share=SESSIONS)))
-        factors = dict.fromkeys((traffic.range.low, traffic.range.high))
-        ends = [demand_of(shape, factor=factor) for shape in shapes for factor in factors]
-        high = demand_of(spec, factor=traffic.range.high)
-        return cls(expected=expected, ends=tuple(filter(None, ends)), high=high or expected)
+        span = traffic.range
+        ends = [(demand_of(shape, factor=span.low), demand_of(shape, factor=span.high)) for shape in shapes]
+        pairs = tuple((low, high) for low, high in ends if low is not None and high is not None)
+        return cls(expected=expected, ends=pairs, high=pairs[0][1])
+
+    def at(self, performance: Performance, copies: int = 1) -> Demand:
+        """The expected one with these times."""
+        return _at(self.expected, performance, copies)
 
     def demands(self, times: Times, copies: int) -> list[Demand]:
-        """The expected one, then the corners of what the range holds: rates × active shares × the band of the times."""
+        """The expected one, then the ends of what the range holds, with each share of active time: the least traffic
+        served fast, the most served slowly."""
 
-        def at(demand: Demand, performance: Performance) -> Demand:
-            return replace(
-                demand,
-                service_s=performance.service_time_s,
-                service_cv=performance.service_time_cv,
-                cold_start_s=performance.cold_start_s,
-                concurrency=performance.concurrency * copies,
-            )
-
-        corners = product(self.ends, dict.fromkeys((times.fast, times.slow)))
-        found = [at(self.expected, times.expected), *(at(*corner) for corner in corners)]
+        corners = [
+            (demand, performance)
+            for low, high in self.ends
+            for demand, performance in ((low, times.fast), (high, times.slow))
+        ]
+        found = [
+            self.at(times.expected, copies),
+            *(_at(demand, performance, copies) for demand, performance in corners),
+        ]
         return list(dict.fromkeys(found))
 
     def steady(self, times: Times, copies: int) -> int | None:
@@ -106,12 +109,7 @@ class Asked:
         service_s = times.expected.service_time_s
         if service_s is None:
             return None
-        demand = replace(
-            self.high,
-            service_s=service_s,
-            service_cv=times.expected.service_time_cv,
-            concurrency=times.expected.concurrency * copies,
-        )
+        demand = _at(self.high, times.expected, copies)
         peak = max(part.requests_per_day for part in demand.in_parts())
         workers = int(peak / 86_400 * service_s / demand.concurrency) + 1
         while workers <= MOST_STEADY:
@@ -120,6 +118,16 @@ class Asked:
                 return workers
             workers += 1
         return None
+
+
+def _at(demand: Demand, performance: Performance, copies: int) -> Demand:
+    return replace(
+        demand,
+        service_s=performance.service_time_s,
+        service_cv=performance.service_time_cv,
+        cold_start_s=performance.cold_start_s,
+        concurrency=performance.concurrency * copies,
+    )
 
 
 def priced_row(about: Question, blank: Row, target: Target, demands: Sequence[Demand], times: Times) -> Row:

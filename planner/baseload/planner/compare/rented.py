@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def rented_rows(about: Question) -> Iterator[Row]:
-    """Per provider and card, each way it can be run: always on, from zero, from one."""
+    """Per provider and card, each way it can be run: always on, from zero, from one. At another precision the first."""
     spec = about.spec
     for offer in offers(spec, about.own, about.book):
         blank = Row(
@@ -50,7 +50,8 @@ def rented_rows(about: Question) -> Iterator[Row]:
             yield replace(blank, reasons=(why,))
             continue
         demands = about.asked.demands(times, offer.copies)
-        for mode, target in _modes(offer, steady, most_workers(spec, steady)):
+        modes = list(_modes(offer, steady, most_workers(spec, steady)))
+        for mode, target in modes if spec.serves == about.measured else modes[:1]:
             told = _assumptions(offer, fleet_of(target, about.book))
             yield priced_row(about, replace(blank, mode=mode, assumptions=told), target, demands, times)
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.cost import Spread
+from baseload.planner.cost import ResponseTime, Spread
 from baseload.planner.latency import law_over
-from baseload.planner.pool import Assumption
+from baseload.planner.pool import Assumption, Pool
 from baseload.planner.prices import Price
 from baseload.planner.targets.workers import Fleet, pool_of
 
@@ -223,8 +224,8 @@ def judged(row: Row, unpriced: Sequence[str], unknown: Sequence[str], same_speed
     return replace(row, status=Status.SAME_SPEED, reasons=(SAME_SPEED,)) if same_speed else row
 
 
-def served(row: Row, demand: Demand | None, fleet: Fleet) -> Row:
-    """With its latency; impossible where more arrives in the mean than all workers serve."""
+def served(row: Row, demand: Demand | None, fleet: Fleet, known: ResponseTime | None = None) -> Row:
+    """With its latency, where it is not `known`; impossible where more arrives in the mean than all workers serve."""
     if row.status is Status.UNKNOWN or demand is None or demand.service_s is None or demand.requests_per_day <= 0:
         return row
     load, slots = _load(demand), (fleet.workers_max + fleet.dedicated) * demand.concurrency
@@ -240,10 +241,26 @@ def served(row: Row, demand: Demand | None, fleet: Fleet) -> Row:
         )
     if demand.cold_start_s is None and fleet.workers_min < fleet.workers_max:
         return row
-    law = law_over([(float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()])
-    if law is None:
+    if known is not None and known.p95_s is not None:
+        return timed(row, known)
+    found = _latency(tuple((float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()))
+    if found is None:
         return replace(row, caveats=(*row.caveats, "more arrives in the busiest times than all workers serve"))
-    return replace(row, p95_s=law.quantile_s(0.95), p99_s=law.quantile_s(0.99), cold_share=law.cold_share)
+    p95_s, p99_s, cold = found
+    return replace(row, p95_s=p95_s, p99_s=p99_s, cold_share=cold)
+
+
+@lru_cache(maxsize=1024)
+def _latency(pools: tuple[tuple[float, Pool], ...]) -> tuple[float, float, float] | None:
+    """p95, p99 and the share of cold starts: the same at every price."""
+    law = law_over(pools)
+    return None if law is None else (law.quantile_s(0.95), law.quantile_s(0.99), law.cold_share)
+
+
+def timed(row: Row, known: ResponseTime) -> Row:
+    """With the latency of a plan."""
+    p95_s, p99_s, cold = (None if x is None else float(x) for x in (known.p95_s, known.p99_s, known.cold_share))
+    return replace(row, p95_s=p95_s, p99_s=p99_s, cold_share=cold)
 
 
 def _load(demand: Demand) -> float:

@@ -14,12 +14,13 @@ from baseload.planner.on_cards import COUNTS, Times, does_not_fit, fewest_gpus
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import ModelSpec, RequestCount, RunpodMode, RunpodTarget
+from baseload.planner.targets.bill import Demand
 from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import cards_of_pool
 
 
 def runpod_rows(about: Question) -> Iterator[Row]:
-    """Every pool, Flex and Active; the spec's own pool with its own number of GPUs."""
+    """Every pool, Flex and Active; the spec's own pool with its own number of GPUs. At another precision Flex alone."""
     spec = about.spec
     given = spec.target if isinstance(spec.target, RunpodTarget) else None
     for pool in POOLS.values():
@@ -32,7 +33,7 @@ def runpod_rows(about: Question) -> Iterator[Row]:
             continue
         times = about.times(cards_of_pool(pool), count, "runpod")
         wanted = given or RunpodTarget(gpu=pool.id, workers_max=_most(about, times))
-        for mode in RunpodMode:
+        for mode in RunpodMode if spec.serves == about.measured else (RunpodMode.FLEX,):
             as_it_stands = own and mode is wanted.mode
             least = 0 if mode is RunpodMode.FLEX else max(1, wanted.workers_min)
             changed = replace(wanted, gpu=pool.id, gpu_count=count, mode=mode, workers_min=least)
@@ -69,12 +70,14 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
     )
     unpriced = () if cost.price and cost.price.usd is not None else (f"runpod/serverless/{target.gpu}",)
     row = judged(row, unpriced, _missing(cost, unpriced), times.same_speed)
+    return served(row, _demand(about, cost, target), fleet_of(target, book), cost.response)
+
+
+def _demand(about: Question, cost: Cost, target: RunpodTarget) -> Demand | None:
     performance = cost.performance
     if isinstance(target.scaling, RequestCount):
         performance = replace(performance, concurrency=min(performance.concurrency, target.scaling.requests))
-    times = Times(expected=performance, fast=performance, slow=performance)
-    demand = about.asked.demands(times, 1)[0] if about.asked else None
-    return served(row, demand, fleet_of(target, book))
+    return about.asked.at(performance) if about.asked else None
 
 
 def _widened(spec: ModelSpec, cost: Cost, times: Times, book: PriceBook) -> Spread:
