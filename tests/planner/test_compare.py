@@ -29,6 +29,13 @@ from baseload.planner.spec.model import (
     Tokens,
     Traffic,
 )
+from baseload.planner.targets import price
+from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.demand import demand_of
+from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.rented import Rented
+from baseload.planner.targets.runpod import RunpodPod
 
 D = Decimal
 BOOK = bundled()
@@ -101,8 +108,9 @@ def test_a_measured_time_is_carried_to_another_gpu_by_the_ratio_of_estimates() -
 
 def test_nothing_is_made_up_for_a_container() -> None:
     found = compare(spec(serves=Container(image="i")), BOOK)
-    cards = {item.gpu for item in found.of(Status.RANKED)}
+    cards = {item.gpu for item in found.of(Status.RANKED) if item.target != "hybrid"}
     assert cards == {"ADA_24", "NVIDIA GeForce RTX 4090", "RTX4090"}
+    assert not [item for item in found.rows if item.precision or item.another_precision]
     assert "not known" in row(found, "modal/H100/from zero").reasons[0]
     unmeasured = compare(spec(serves=Container(image="i"), performance=Performance()), BOOK)
     assert not unmeasured.of(Status.RANKED)
@@ -118,7 +126,9 @@ def test_what_is_not_possible_says_why() -> None:
     assert "does not fit the GPU's memory" in row(found, "replicate/gpu-t4/deployment").reasons[0]
     # 131.5 GiB of weights, 2.5 of one request's cache and 1.5 per card within 0.9 × 24 × 8 = 172.8
     assert row(found, "runpod/8 × AMPERE_24/flex").status is Status.RANKED
-    assert not [item for item in found.rows if item.id.startswith("runpod/4 × AMPERE_24")]
+    assert not [
+        item for item in found.rows if item.id.startswith("runpod/4 × AMPERE_24") and not item.another_precision
+    ]
 
 
 def test_more_than_the_workers_serve_is_no_choice() -> None:
@@ -145,7 +155,9 @@ def test_overlapping_ranges_are_not_distinguishable() -> None:
     best = found.best
     assert best is not None
     assert best.distinguishable
-    for item in found.of(Status.RANKED)[1:]:
+    for item in found.of(Status.RANKED):
+        if item is best:
+            continue
         ends = best.monthly_usd.low, best.monthly_usd.high, item.monthly_usd.low, item.monthly_usd.high
         assert None not in ends
         apart = item.monthly_usd.low > best.monthly_usd.high or item.monthly_usd.high < best.monthly_usd.low  # type: ignore[operator]
@@ -154,6 +166,72 @@ def test_overlapping_ranges_are_not_distinguishable() -> None:
     assert deployable is not None
     assert deployable.target == "runpod"
     assert not deployable.limits_broken
+
+
+def test_another_precision_is_marked_and_never_the_best() -> None:
+    found = compare(spec(), BOOK)
+    assert {item.precision for item in found.of(Status.RANKED) if not item.another_precision} <= {"fp16", None}
+    other = row(found, "runpod/AMPERE_16/flex/int4")
+    # 7.25e9 × 0.5 bytes are 3.4 GiB: one card of 16 GiB is enough; in fp16 13.5 GiB need two of them
+    assert other.gpu_count == 1
+    assert row(found, "runpod/2 × AMPERE_16/flex").gpu_count == 2
+    best, deployable = found.best, found.best_deployable
+    assert best is not None
+    assert deployable is not None
+    assert not best.another_precision
+    assert not deployable.another_precision
+    # Decoding reads memory: with half the bytes per weight a request on the same card takes clearly less than 1.8 s
+    faster = row(found, "runpod/ADA_24/flex/fp8").spec
+    assert faster is not None
+    assert faster.performance.service_time_s is not None
+    assert D("0.9") <= faster.performance.service_time_s < D("1.5")
+
+
+def busy(requests_per_day: int, **changes: Any) -> ModelSpec:
+    return spec(traffic=replace(spec().traffic, requests_per_day=D(requests_per_day)), **changes)  # type: ignore[type-var]
+
+
+def test_a_hybrid_has_the_base_that_the_arithmetic_finds() -> None:
+    found = compare(busy(60_000), BOOK)
+    hybrids = [item for item in found.of(Status.RANKED) if item.target == "hybrid"]
+    assert hybrids
+    for item in hybrids:
+        assert item.spec is not None
+        target = item.spec.target
+        assert isinstance(target, Hybrid)
+        assert target.base
+        demand = demand_of(item.spec)
+        assert demand is not None
+        months = {n: price(replace(target, base=n), demand, BOOK).at_least_usd for n in range(target.base + 3)}
+        assert months[target.base] == min(months.values()) == item.monthly_usd.expected
+
+
+def test_a_base_that_does_not_pay_is_said_to_be_no_gain() -> None:
+    found = compare(busy(10), BOOK)
+    assert not [item for item in found.of(Status.RANKED) if item.target == "hybrid"]
+    reasons = {reason for item in found.of(Status.NO_GAIN) for reason in item.reasons}
+    assert reasons
+    assert all("no base pays" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("target", "row_id"),
+    [
+        (Modal(gpu="L40S", containers_max=2, scaledown_s=120), "modal/L40S/from zero"),
+        (RunpodPod(gpu="NVIDIA GeForce RTX 4090", pods=2, tier="secure"), None),
+        (LambdaSagemaker(instance="ml.g6.xlarge"), "lambda-sagemaker/ml.g6.xlarge/1 always on"),
+        (SagemakerServerless(memory_mb=6144, max_concurrency=10), "sagemaker-serverless/6144 MB/6144 MB"),
+        (Rented(provider="beam", product="serverless", gpu="RTX4090", workers_max=3), "beam/RTX4090/from zero"),
+    ],
+)
+def test_a_spec_of_any_target_has_its_plan_as_its_own_row(target: Any, row_id: str | None) -> None:
+    mine = spec(target=target)
+    found = compare(mine, BOOK)
+    (own,) = [item for item in found.rows if item.own]
+    assert own.id == (row_id or "runpod-pod/NVIDIA GeForce RTX 4090/2 always on, secure")
+    assert own.monthly_usd == cost_of(mine, BOOK).monthly_usd
+    assert len({item.id for item in found.rows}) == len(found.rows)
+    assert row(found, "runpod/ADA_24/flex").status in (Status.RANKED, Status.SAME_SPEED)
 
 
 TRAFFIC = st.one_of(
@@ -184,6 +262,7 @@ def test_every_row_has_a_figure_or_a_reason(
     assert sum(item.own for item in found.rows) == 1
     for item in found.rows:
         month = item.monthly_usd
+        assert item.another_precision <= (item.status is Status.RANKED)
         if item.status in (Status.RANKED, Status.SAME_SPEED):
             assert month.low is not None
             assert month.expected is not None
@@ -212,7 +291,8 @@ def test_the_document_s_keys() -> None:
     assert list(document) == ["schema", "name", "spec_digest", "book", "best", "best_deployable", "rows"]
     assert document["schema"] == "baseload.compare/1"
     assert list(document["rows"][0]) == [
-        "id", "target", "gpu", "gpu_count", "mode", "status", "deployable", "own", "distinguishable", "reasons",
-        "monthly_usd", "usd_per_1000_requests", "hourly_worst_case_usd", "p95_s", "cold_share", "added_s",
+        "id", "target", "gpu", "gpu_count", "mode", "status", "deployable", "precision",
+        "another_precision", "own", "distinguishable", "reasons",
+        "monthly_usd", "usd_per_1000_requests", "hourly_worst_case_usd", "p95_s", "p99_s", "cold_share", "added_s",
         "limits_broken", "caveats", "assumptions", "method", "price",
     ]  # fmt: skip

@@ -20,9 +20,11 @@ from baseload.planner.cost import (
     SESSIONS,
     Cost,
     Deadline,
+    Ends,
     Line,
     ResponseTime,
     Split,
+    Spread,
     cents,
 )
 from baseload.planner.cost_range import factors, growth, plain, spread
@@ -52,8 +54,8 @@ _INCREMENT_S = Decimal(1)
 """Each run of a worker is billed in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""
 
 
-def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
-    """The cost of one RunPod serverless endpoint at the prices of a book."""
+def runpod_cost(spec: ModelSpec, book: PriceBook, *, ranged: bool = True) -> Cost:
+    """The cost of one RunPod serverless endpoint at the prices of a book; not `ranged`, of the expected month alone."""
     price = book.find("runpod", "serverless", spec.runpod.gpu)
     guess = estimated(spec)
     spec = _filled(spec, guess)
@@ -63,14 +65,16 @@ def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
     known = {line.what: line.amount_usd for line in lines}
     total = sum(known.values(), Decimal(0)) if expected and price and price.usd else None
     month_usd = partial(_month_usd, price)
-    span, ends = spread(spec, month_usd, total, guess)
+    span, ends = (
+        spread(spec, month_usd, total, guess) if ranged else (Spread(low=total, expected=total, high=total), Ends())
+    )
     return Cost(
         target=f"runpod {spec.runpod.mode}",
         monthly_usd=span,
         performance=spec.performance,
         ends=ends,
-        factors=factors(spec, month_usd, total, guess),
-        growth=growth(spec, month_usd, known=total is not None),
+        factors=factors(spec, month_usd, total, guess) if ranged else (),
+        growth=growth(spec, month_usd, known=total is not None) if ranged else (),
         deadline=_deadline(spec, price, missing),
         split_usd=Split(**known),
         at_least_usd=sum(known.values(), Decimal(0)),
@@ -80,7 +84,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         worker_starts_per_month=_starts(expected) if expected else None,
         lines=lines,
         prices=(price,) if price else (),
-        response=_response(spec, expected),
+        response=_response(spec, expected) if ranged else None,
         assumptions=_assumptions(spec, expected, guess),
         diagnostics=(
             *_unknowns(spec, missing, price),

@@ -16,11 +16,13 @@ FEWER = 6
 """The same of what is not ranked."""
 
 HEADINGS = {
+    Status.NO_GAIN: "No gain",
     Status.UNKNOWN: "Unknown",
     Status.UNPRICED: "Unpriced",
     Status.IMPOSSIBLE: "Not possible",
 }
 
+OTHERS = "With the weights in another format than the spec's: quality may differ"
 ENTER = "A price of your own goes into prices/ beside Pulumi.yaml: `deploy prices show` prints a row."
 
 
@@ -35,13 +37,18 @@ class Shown:
 def human(value: Shown, page: Page) -> str:
     """Ranked rows in two lines each, the others by their reason."""
     found = value.comparison
-    ranked, guessed = found.of(Status.RANKED), found.of(Status.SAME_SPEED)
+    every, guessed = found.of(Status.RANKED), found.of(Status.SAME_SPEED)
+    ranked = [row for row in every if not row.another_precision]
+    others = [row for row in every if row.another_precision]
     lines = [page.bold(f"{found.name} on {plural(len(ranked), 'target, GPU and mode', 'targets, GPUs and modes')}")]
     lines += _table(ranked, _chosen(found, ranked, value, MOST), page)
     if guessed:
         heading = "If these GPUs were as fast as the spec's own, which is not known; not ranked"
         lines += ["", *map(page.bold, wrapped(heading, page.width))]
         lines += _table(guessed, _chosen(found, guessed, value, FEWER), page)
+    if others:
+        lines += ["", *map(page.bold, wrapped(OTHERS, page.width))]
+        lines += _table(others, _chosen(found, others, value, FEWER), page)
     for status, heading in HEADINGS.items():
         rows = found.of(status)
         lines += ["", page.bold(heading), *_by_reason(rows, page)] if rows else []
@@ -68,7 +75,7 @@ def _table(rows: Sequence[Row], chosen: Sequence[Row], page: Page) -> list[str]:
             str(rank[id(row)]),
             row.target,
             _gpu(row),
-            row.mode,
+            _mode(row),
             page.bold(usd(row.monthly_usd.expected)),
             "your spec" if row.own else "deployable" if row.deployable else "",
         ]
@@ -93,12 +100,23 @@ def _table(rows: Sequence[Row], chosen: Sequence[Row], page: Page) -> list[str]:
     return lines
 
 
+def _mode(row: Row) -> str:
+    return f"{row.mode}, {row.precision}" if row.another_precision else row.mode
+
+
 def _gpu(row: Row) -> str:
+    """A hybrid has two, which are told in its second line."""
+    return "" if row.target == "hybrid" else _gpus(row)
+
+
+def _gpus(row: Row) -> str:
     return row.gpus.replace("NVIDIA ", "").replace("GeForce ", "").replace(" Generation", "")
 
 
 def _details(row: Row) -> Iterator[str]:
     month = row.monthly_usd
+    if row.target == "hybrid":
+        yield _gpus(row)
     yield "the same in all of the range" if month.low == month.high else f"{usd(month.low)} to {usd(month.high)}"
     yield f"{usd(row.usd_per_1000_requests)} per 1,000"
     if row.p95_s is None:
@@ -138,7 +156,7 @@ def _names(rows: Iterable[Row]) -> list[str]:
     """Target and mode once, with all its GPUs."""
     gpus: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        gpus.setdefault((row.target, row.mode), []).append(_gpu(row))
+        gpus.setdefault((row.target, row.mode), []).append(_gpus(row))
     return [
         f"{target} {', '.join(names)}{'' if mode == 'any' else f' {mode}'}" for (target, mode), names in gpus.items()
     ]

@@ -16,6 +16,7 @@ from baseload.planner.cost import cents
 from baseload.planner.on_cards import Times
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import RunpodTarget
+from baseload.planner.targets.aws import SagemakerServerless
 from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import hardware_of
 from baseload.planner.targets.hybrid import Hybrid, Side, bills_by_base, cheapest, hybrid
@@ -32,6 +33,7 @@ BURSTS = 2
 def hybrid_rows(about: Question, rows: Sequence[Row]) -> Iterator[Row]:
     """Hybrids of the cheapest ranked rows."""
     ranked = [row for row in rows if row.status is Status.RANKED and row.spec is not None and row.price is not None]
+    ranked = [row for row in ranked if not isinstance(_target(row), (Hybrid, SagemakerServerless))]
     ranked.sort(key=lambda row: (row.monthly_usd.expected or Decimal(0), row.id))
     fixed = [row for row in ranked if _is_steady(row, about.book)]
     flexible = [row for row in ranked if _is_from_zero(row, about.book)]

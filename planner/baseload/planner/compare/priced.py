@@ -11,9 +11,10 @@ from baseload.planner.compare.row import Row, Status, envelope, judged, served, 
 from baseload.planner.cost import SESSIONS, Spread
 from baseload.planner.on_cards import Times, on_another_platform, times_on
 from baseload.planner.prices import PriceBook
-from baseload.planner.spec.model import Container, Model, ModelSpec, Performance, Precision
+from baseload.planner.rates import quadrature
+from baseload.planner.spec.model import Container, Model, ModelSpec, Performance, Precision, Range, Traffic
 from baseload.planner.targets import price as bill_of
-from baseload.planner.targets.bill import Bill, Demand, Stage, cents
+from baseload.planner.targets.bill import Bill, Demand, Part, Stage, cents
 from baseload.planner.targets.demand import demand_of
 from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import Hardware, hardware_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MOST_STEADY = 1_000
 """Workers always on that are sized: each size is a sum over all of them."""
+
+END_RATES = 3
+"""Of the week, at the ends of the range: bills of a business week within 1 % of those at all rates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +78,14 @@ class Asked:
         traffic, expected = spec.traffic, demand_of(spec)
         if traffic is None or expected is None:
             return None
-        shapes = [spec]
-        if traffic.active_share is None and (traffic.curve or traffic.hourly):
-            shapes.append(replace(spec, traffic=replace(traffic, active_share=SESSIONS)))
-        span = traffic.range
-        ends = [(demand_of(shape, factor=span.low), demand_of(shape, factor=span.high)) for shape in shapes]
-        pairs = tuple((low, high) for low, high in ends if low is not None and high is not None)
-        return cls(expected=expected, ends=pairs, high=pairs[0][1])
+        pairs = [
+            (demand_of(replace(spec, traffic=low)), demand_of(replace(spec, traffic=high)))
+            for low, high in ends_of(traffic)
+        ]
+        known = [(low, high) for low, high in pairs if low is not None and high is not None]
+        return cls(
+            expected=expected, ends=tuple((_coarse(low), _coarse(high)) for low, high in known), high=known[0][1]
+        )
 
     def at(self, performance: Performance, copies: int = 1) -> Demand:
         """The expected one with these times."""
@@ -118,6 +123,35 @@ class Asked:
                 return workers
             workers += 1
         return None
+
+
+def _coarse(demand: Demand) -> Demand:
+    """With fewer rates: an end of the range is no sharper than the factor that makes it."""
+    parts = demand.in_parts()
+    if any(part.workers_min is not None for part in parts):
+        return demand
+    rates = quadrature([(float(part.share), float(part.requests_per_day)) for part in parts], END_RATES)
+    return replace(demand, parts=tuple(Part(share=Decimal(a), requests_per_day=Decimal(b)) for a, b in rates))
+
+
+def ends_of(traffic: Traffic) -> list[tuple[Traffic, Traffic]]:
+    """The least and the most traffic of the range: as the spec spreads it over the week, then in sessions where hourly
+    figures may hide them."""
+    shapes = [traffic]
+    if traffic.active_share is None and (traffic.curve or traffic.hourly):
+        shapes.append(replace(traffic, active_share=SESSIONS))
+    return [(_times(shape, shape.range.low), _times(shape, shape.range.high)) for shape in shapes]
+
+
+def _times(traffic: Traffic, factor: Decimal) -> Traffic:
+    return replace(
+        traffic,
+        requests_per_day=None if traffic.requests_per_day is None else traffic.requests_per_day * factor,
+        hourly=tuple(rate * factor for rate in traffic.hourly),
+        observed=None if traffic.observed is None else traffic.observed.times(float(factor)),
+        batch=None if traffic.batch is None else replace(traffic.batch, jobs=int(traffic.batch.jobs * factor)),
+        range=Range(),
+    )
 
 
 def _at(demand: Demand, performance: Performance, copies: int) -> Demand:

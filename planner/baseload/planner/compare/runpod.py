@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from baseload.planner.compare.priced import Question
+from baseload.planner.compare.priced import Question, ends_of
 from baseload.planner.compare.rented import most_workers
 from baseload.planner.compare.row import Row, Status, envelope, judged, served
-from baseload.planner.cost import Cost, Spread, cost_of, expected_month_usd
+from baseload.planner.cost import Cost, Spread, expected_month_usd
 from baseload.planner.gpus import POOLS
 from baseload.planner.on_cards import COUNTS, Times, does_not_fit, fewest_gpus
+from baseload.planner.performance import estimated
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import PriceBook
+from baseload.planner.runpod_cost import runpod_cost
 from baseload.planner.spec.model import ModelSpec, RequestCount, RunpodMode, RunpodTarget
 from baseload.planner.targets.bill import Demand
 from baseload.planner.targets.fleet import fleet_of
@@ -46,11 +48,19 @@ def _most(about: Question, times: Times) -> int:
 
 
 def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) -> Row:
-    """As `deploy plan` prices it; the band of a service time that was carried over widens the range."""
+    """As `deploy plan` prices it, the spec's own to the last factor of the range, the others at its ends."""
     book, target = about.book, spec.runpod
     given = spec.performance.service_time_s is not None
     spec = replace(spec, performance=times.expected) if given else spec
-    cost = cost_of(spec, book)
+    cost = runpod_cost(spec, book, ranged=own)
+    fast, slow = (times.fast, times.slow) if given else (spec.performance, spec.performance)
+    fast_guess, slow_guess = (estimated(replace(spec, performance=end)) for end in (fast, slow))
+    times = replace(
+        times,
+        expected=cost.performance,
+        fast=fast_guess.fast if fast_guess else fast,
+        slow=slow_guess.slow if slow_guess else slow,
+    )
     row = Row(
         target="runpod",
         gpu=target.gpu,
@@ -59,14 +69,14 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
         status=Status.RANKED,
         deployable=True,
         own=own,
-        monthly_usd=_widened(spec, cost, times, book) if given else cost.monthly_usd,
+        monthly_usd=cost.monthly_usd if own else _over_range(spec, cost, times, book),
         usd_per_1000_requests=cost.usd_per_1000_requests,
         hourly_worst_case_usd=cost.hourly_worst_case_usd,
         assumptions=(*times.assumptions, *_without(cost.assumptions, times.assumptions)),
         method=cost.method,
         price=cost.price,
         spec=replace(spec, performance=cost.performance),
-        times=times if given else Times(expected=cost.performance, fast=cost.performance, slow=cost.performance),
+        times=times,
     )
     unpriced = () if cost.price and cost.price.usd is not None else (f"runpod/serverless/{target.gpu}",)
     row = judged(row, unpriced, _missing(cost, unpriced), times.same_speed)
@@ -80,24 +90,15 @@ def _demand(about: Question, cost: Cost, target: RunpodTarget) -> Demand | None:
     return about.asked.at(performance) if about.asked else None
 
 
-def _widened(spec: ModelSpec, cost: Cost, times: Times, book: PriceBook) -> Spread:
-    """With the bills at both ends of the band: the slow one at the most traffic, the fast one at the least."""
-    traffic = spec.traffic
-    if traffic is None or traffic.requests_per_day is None or cost.monthly_usd.expected is None:
+def _over_range(spec: ModelSpec, cost: Cost, times: Times, book: PriceBook) -> Spread:
+    """With the bills at the ends: the least traffic served fast, the most served slowly."""
+    if spec.traffic is None or cost.monthly_usd.expected is None:
         return cost.monthly_usd
     found = [cost.monthly_usd]
-    for performance, factor in ((times.fast, traffic.range.low), (times.slow, traffic.range.high)):
-        if performance == times.expected:
-            continue
-        scaled = replace(
-            traffic,
-            requests_per_day=traffic.requests_per_day * factor,
-            hourly=tuple(rate * factor for rate in traffic.hourly),
-            observed=None if traffic.observed is None else traffic.observed.times(float(factor)),
-            batch=None if traffic.batch is None else replace(traffic.batch, jobs=int(traffic.batch.jobs * factor)),
-        )
-        usd = expected_month_usd(replace(spec, performance=performance, traffic=scaled), book)
-        found.append(Spread(low=usd, expected=usd, high=usd))
+    for low, high in ends_of(spec.traffic):
+        for traffic, performance in ((low, times.fast), (high, times.slow)):
+            usd = expected_month_usd(replace(spec, traffic=traffic, performance=performance), book)
+            found.append(Spread(low=usd, expected=usd, high=usd))
     return envelope(found)
 
 
