@@ -1,13 +1,13 @@
-"""`python -m benchmarks [start|model|engines|soak|traffic]`: the figures of benchmarks/README.md, measured afresh."""
+"""`python -m benchmarks [start|many|model|engines|soak|traffic]`: the figures of benchmarks/README.md, measured afresh."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-from benchmarks import engines, model, soak, start, traffic
+from benchmarks import engines, many, model, soak, start, traffic
 
-PARTS = ("start", "model", "engines", "soak", "traffic")
+PARTS = ("start", "many", "model", "engines", "soak", "traffic")
 
 
 def main(parts: list[str]) -> None:
@@ -19,6 +19,8 @@ def main(parts: list[str]) -> None:
         print(f"\n## {part}\n", flush=True)
         if part == "start":
             start.main()
+        elif part == "many":
+            many.main()
         elif part == "model":
             model.main()
         elif part == "engines":
