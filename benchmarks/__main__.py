@@ -1,4 +1,4 @@
-"""`python -m benchmarks [start|many|model|engines|soak|traffic]`: the figures of benchmarks/README.md, measured afresh."""
+"""`python -m benchmarks [start|many|model|engines|soak|traffic]`: the figures of README.md, measured afresh."""
 
 from __future__ import annotations
 

@@ -15,7 +15,12 @@ from benchmarks.measure import environment, run
 
 COUNTS = (10, 100, 1000)
 RUNS = 3
-FORMS: dict[str, list[str]] = {"as text": [], "explained": ["--explain"], "as JSON": ["--json"], "as Markdown": ["--markdown"]}
+FORMS: dict[str, list[str]] = {
+    "as text": [],
+    "explained": ["--explain"],
+    "as JSON": ["--json"],
+    "as Markdown": ["--markdown"],
+}
 
 SPEC = """\
 name: {name}

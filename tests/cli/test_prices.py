@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from baseload.planner.prices import bundled, read
 from baseload.sandbox.runpod.serving import serve
 
 Run = Callable[..., Any]
+D = Decimal
 HEADER = "provider,product,gpu,unit,usd,read,source\n"
 
 
@@ -168,3 +170,81 @@ def test_aws_s_bulk_file_becomes_a_file_to_review(project: Path, deploy: Run) ->
     (row,) = read(Path("aws.csv"))
     assert (row.id, str(row.usd), row.card) == ("aws/sagemaker-realtime/ml.g5.xlarge@us-east-1", "1.5000", "A10G")
     assert [item["percent"] for item in result.json["changes"]] == ["6.5"]  # 1.5 / 1.408
+
+
+def test_a_plan_at_the_prices_of_a_file_takes_them_instead_of_the_project_s_own(project: Path, deploy: Run) -> None:
+    negotiated(project, "runpod,serverless,ADA_24,gpu-second,0.00025,2026-11-01,contract")
+    offer = project / "offer.csv"
+    offer.write_text(HEADER + "runpod,serverless,ADA_24,gpu-second,0.00062,2026-11-01,offer\n", encoding="utf-8")
+    listed = deploy("plan", "--book", "bundled", "--json").json
+    offered = deploy("plan", "--book", str(offer), "--json").json
+    assert [offered["prices"]["book"], listed["prices"]["book"]] == ["bundled+offer.csv", "bundled"]
+    before, after = (D(document["total_monthly_usd"]["expected"]) for document in (listed, offered))
+    assert abs(after - 2 * before) <= D("0.05")  # 0.00062 is twice the 0.00031 of the list; lines are rounded
+    rows = {row["id"]: row for row in deploy("compare", "--book", str(offer), "--json").json["rows"]}
+    assert rows["runpod/ADA_24/flex"]["monthly_usd"] == offered["models"][0]["monthly_usd"]
+    (simulated,) = deploy("simulate", "--book", str(offer), "--requests", "2000", "--json").json["models"]
+    assert simulated["bill"]["total"]["usd"]["closed_form"] == pytest.approx(float(after), abs=0.01)
+
+
+def test_the_articles_prices_say_that_nobody_bills_them(project: Path, deploy: Run) -> None:
+    for command in ("plan", "compare"):
+        result = deploy(command, "--book", "seed-s2")
+        assert "the prices of the book seed-s2 are those of an article, for a month of 720 hours" in result.err
+    document = deploy("plan", "--book", "seed-s2", "--json").json
+    assert document["prices"]["month_hours"] == "720"
+    assert "prices/caution" in {item["code"] for item in document["diagnostics"]}
+    assert document["total_monthly_usd"]["expected"] is None  # their cards are no pools of RunPod's
+    assert deploy("plan", "--book", "seed-s2", "--markdown").out.count("A month is 720 hours") >= 1
+
+
+def test_prices_are_old_by_each_source_s_age_or_by_one_for_all(project: Path, deploy: Run) -> None:
+    negotiated(project, "runpod,serverless,ADA_24,gpu-second,0.00031,2020-01-01,contract")
+    (project / "prices" / "runpod.csv").write_text(
+        "provider,product,gpu,unit,usd,read,source,max_age_days\n"
+        "runpod,serverless,ADA_24,gpu-second,0.00031,2020-01-01,contract,30\n",
+        encoding="utf-8",
+    )
+    for command in ("plan", "compare"):
+        assert "prices/old" in {item["code"] for item in deploy(command, "--json").json["diagnostics"]}
+        fresh = deploy(command, "--max-age", "100000", "--json").json
+        assert "prices/old" not in {item["code"] for item in fresh["diagnostics"]}
+    assert deploy("plan", "--max-age", "0").err.count("prices/old") == 1
+    assert deploy("plan", "--max-age", "-1", "--json").error == "usage"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("runpod,serverless,ADA_24,gpu-second,-1,2026-11-01,x", "'-1' is no price above zero"),
+        ("runpod,serverless,ADA_24,gpu-second,0,2026-11-01,x", "'0' is no price above zero"),
+        ("runpod,serverless,ADA_24,gpu-second,€1,2026-11-01,x", "in another currency"),
+        ("runpod,serverless,A,gpu-second,1,2026-11-01,x\nrunpod,serverless,A,gpu-second,1,2026-11-01,x", "two prices"),
+    ],
+)
+def test_a_book_with_bad_rows_is_refused_by_line(row: str, reason: str, project: Path, deploy: Run) -> None:
+    offer = project / "offer.csv"
+    offer.write_text(f"{HEADER}{row}\n", encoding="utf-8")
+    for command in ("plan", "compare"):
+        result = deploy(command, "--book", str(offer))
+        assert (result.code, result.out) == (2, "")
+        assert f"offer.csv:{row.count(chr(10)) + 2}: error[prices/" in result.err
+        assert reason in result.err
+
+
+def test_an_unknown_book_names_those_that_are_known(project: Path, deploy: Run) -> None:
+    (project / "empty").mkdir()
+    for command in ("plan", "compare", "simulate"):
+        result = deploy(command, "--book", "seeds")
+        assert "hint: known are bundled, seed-s1, seed-s2; or name a CSV file" in result.err
+        assert "empty: error[prices/no-book]: the folder has no CSV file" in deploy(command, "--book", "empty").err
+
+
+def test_a_spec_s_file_takes_the_prices_of_the_project_it_lies_in(project: Path, deploy: Run, tmp_path: Path) -> None:
+    negotiated(project, "runpod,serverless,ADA_24,gpu-second,0.00025,2026-11-01,contract")
+    inside = project / "model_specs" / "mistral-7b.yaml"
+    assert deploy("compare", str(inside), "--json").json["book"] == "bundled+prices"
+    outside = tmp_path / "elsewhere" / "mistral-7b.yaml"
+    outside.parent.mkdir()
+    outside.write_text(inside.read_text(encoding="utf-8"), encoding="utf-8")
+    assert deploy("compare", str(outside), "-C", str(outside.parent), "--json").json["book"] == "bundled"

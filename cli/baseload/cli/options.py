@@ -81,6 +81,21 @@ Engine = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; never asks.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Book = Annotated[
+    str | None,
+    typer.Option(
+        "--book",
+        metavar="NAME|FILE",
+        help="Prices instead of the project's own: a CSV file or a folder over the bundled ones, or a book by name "
+        "(bundled, seed-s1, seed-s2).",
+    ),
+]
+MaxAge = Annotated[
+    int | None,
+    typer.Option(
+        "--max-age", metavar="DAYS", min=0, help="Warn of prices read before that; else each source has its own age."
+    ),
+]
 Colors = Annotated[Color | None, typer.Option("--color", help="Colours; auto looks at NO_COLOR and TERM.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 

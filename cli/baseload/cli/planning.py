@@ -18,7 +18,7 @@ from baseload.engine.interface import Op, Outcome, StepStarted
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
-from baseload.planner.prices import bundled, with_negotiated
+from baseload.planner.prices import book_for
 from baseload.planner.spec.model import Container, ModelSpec, SecretRef
 from baseload.providers.runpod.fields import Effect, effect
 
@@ -41,13 +41,17 @@ class Sources:
     warnings: Sequence[Diagnostic]
     base: str | None = None
     """What to compare with, as `--base` names it; None is the deployed plan."""
+    book: str | None = None
+    """The prices, as `--book` names them; None is the project's own over the bundled ones."""
+    max_age_days: int | None = None
+    """When a price is old; None is each source's own age."""
 
 
 def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]) -> Plan:
     """The plan; `outcome` is a preview's, None where there is no state to compare with. `stored` as `secrets_of`."""
     uses, now = secrets_of(sources, stored), datetime.now(UTC)
     specs, remarks = _with_logs(sources.specs, now)
-    book = with_negotiated(bundled(), sources.project.root)
+    book = book_for(sources.project.root, sources.book)
 
     def at_these_prices(others: Sequence[ModelSpec]) -> Plan:
         return make_plan(_with_logs(others, now)[0], book, stack=sources.stack, generated_at=now)
@@ -63,6 +67,7 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
         changes=None if outcome is None else changes_of(outcome.steps),
         secret_digests={use.path: use.digest or "missing" for use in uses},
         diagnostics=[*sources.warnings, *remarks, *said, *_missing(uses)],
+        max_age_days=sources.max_age_days,
     )
 
 

@@ -44,8 +44,8 @@ def locate(folder: Path) -> Project:
     start = folder.resolve()
     if not start.is_dir():
         raise UsageError.of("project/no-folder", f"{folder} is not a folder")
-    root = nearest(start)
-    if (root / FILE).is_file():
+    root = root_of(start)
+    if root is not None:
         return _read(root)
     raise UsageError.of(
         "project/none",
@@ -56,8 +56,13 @@ def locate(folder: Path) -> Project:
 
 def nearest(folder: Path) -> Path:
     """The root of the project that `folder` lies in, else the folder itself."""
+    return root_of(folder) or folder.resolve()
+
+
+def root_of(folder: Path) -> Path | None:
+    """The root of the project that `folder` lies in; None where it lies in none."""
     start = folder.resolve()
-    return next((root for root in (start, *start.parents) if (root / FILE).is_file()), start)
+    return next((root for root in (start, *start.parents) if (root / FILE).is_file()), None)
 
 
 def choose_stack(project: Project, options: Options) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 
 from baseload.planner.cost import expected_month_usd
 from baseload.planner.prices import Price, PriceBook
@@ -95,7 +96,11 @@ class Difference:
 
     def of(self, name: str) -> MonthChange:
         """The change of one model."""
-        return next(item for item in self.models if item.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, MonthChange]:
+        return {item.name: item for item in self.models}
 
 
 def difference(

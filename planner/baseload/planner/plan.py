@@ -23,7 +23,8 @@ from baseload.planner.difference import Base, Causes, Difference, MonthChange, d
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.explain import Bound, Explanation, Kind, Quantity, Sensitivity, explain
 from baseload.planner.pool import Assumption
-from baseload.planner.prices import Price, PriceBook
+from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
+from baseload.planner.prices.remarks import remarks
 from baseload.planner.spec.model import Limits, ModelSpec
 from baseload.planner.targets.bill import Stage
 
@@ -131,6 +132,8 @@ class Plan:
     """None where there is nothing to compare with."""
     limits: tuple[LimitCheck, ...] = ()
     """Those of the whole stack."""
+    month_hours: Decimal = MONTH_HOURS
+    """Of the book."""
 
     @property
     def oldest(self) -> date | None:
@@ -181,6 +184,7 @@ class Plan:
             "currency": "USD",
             "prices": {
                 "book": self.book,
+                "month_hours": format(self.month_hours, "f"),
                 "oldest": self.oldest.isoformat() if self.oldest else None,
                 "used": [price.to_json() for price in self.prices],
             },
@@ -256,11 +260,13 @@ def make_plan(
     diagnostics: Iterable[Diagnostic] = (),
     base: Base | None = None,
     limits: Limits | None = None,
+    max_age_days: int | None = None,
 ) -> Plan:
     """The plan of these specs at these prices.
 
-    `generated_at` has a time zone and also decides which prices count as old. `diagnostics` (of the specs) are joined
-    by the plan's own. `base` is compared with, `limits` are those of the whole stack.
+    `generated_at` has a time zone and also decides which prices count as old, after `max_age_days` or else after each
+    source's own age. `diagnostics` (of the specs) are joined by the plan's own. `base` is compared with, `limits` are
+    those of the whole stack.
     """
     costs = [(spec, cost_of(spec, book)) for spec in specs]
     months = {spec.name: cost.monthly_usd.expected for spec, cost in costs}
@@ -277,13 +283,14 @@ def make_plan(
             for item in _breaches(model.name, model.limits, Location(spec.file))
         ),
         *_breaches("the whole stack", checks, None),
-        *_old_prices(prices, generated_at.astimezone(UTC).date()),
+        *remarks(book, prices, generated_at.astimezone(UTC).date(), max_age_days),
         *_incomplete(models),
     ]
     return Plan(
         stack=stack,
         generated_at=generated_at,
         book=book.name,
+        month_hours=book.month_hours,
         prices=prices,
         models=models,
         changes=None if changes is None else tuple(changes),
@@ -406,23 +413,6 @@ def _breach(name: str, check: LimitCheck) -> str:
         case _:
             rise = "from nothing" if check.actual is None else f"by {check.actual} %"
             return f"the expected month of {name} rises {rise}"
-
-
-def _old_prices(prices: Sequence[Price], today: date) -> list[Diagnostic]:
-    """One for the whole plan, whatever the number of rows."""
-    old = [price for price in prices if price.is_old(today)]
-    if not old:
-        return []
-    oldest = min(old, key=lambda price: price.read)
-    return [
-        Diagnostic(
-            code="prices/old",
-            severity=Severity.WARNING,
-            summary=f"the oldest price used, {oldest.id}, was read {(today - oldest.read).days} days ago "
-            f"({oldest.read.isoformat()})",
-            hint=f"compare it with {oldest.source}",
-        )
-    ]
 
 
 def _incomplete(models: Sequence[ModelPlan]) -> list[Diagnostic]:
@@ -738,6 +728,7 @@ def _plan_of(document: Mapping[str, Any]) -> Plan:
         stack=document["stack"],
         generated_at=datetime.fromisoformat(document["generated_at"]),
         book=document["prices"]["book"],
+        month_hours=Decimal(document["prices"].get("month_hours", MONTH_HOURS)),
         prices=tuple(_price_of(item) for item in document["prices"]["used"]),
         models=tuple(_model_of(item) for item in document["models"]),
         changes=None if changes is None else tuple(_change_of(item) for item in changes),

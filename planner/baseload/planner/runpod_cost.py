@@ -15,7 +15,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 
 from baseload.planner.cost import (
-    MONTH_DAYS,
     MONTH_S,
     SESSIONS,
     Cost,
@@ -32,7 +31,7 @@ from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.month import Demand
 from baseload.planner.performance import Estimated, estimated
 from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate, estimate
-from baseload.planner.prices import Price, PriceBook
+from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
 from baseload.planner.response import response_time
 from baseload.planner.schedule import (
     always_on,
@@ -274,11 +273,11 @@ def _deadline(spec: ModelSpec, price: Price | None, missing: list[str]) -> Deadl
     )
 
 
-def per_1000(spec: ModelSpec, total_usd: Decimal | None) -> Decimal | None:
+def per_1000(spec: ModelSpec, total_usd: Decimal | None, month_hours: Decimal = MONTH_HOURS) -> Decimal | None:
     """Dollars of 1,000 requests; None where the month is unknown, and without traffic."""
     if total_usd is None or spec.traffic is None or spec.traffic.requests_per_day is None:
         return None
-    requests = spec.traffic.requests_per_day * MONTH_DAYS
+    requests = spec.traffic.requests_per_day * month_hours / 24
     if requests < Decimal("0.001"):
         return None
     return (total_usd * 1000 / requests).quantize(Decimal("0.000001"), ROUND_HALF_UP)

@@ -72,13 +72,13 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         growth=growth(spec, month_usd, known=known),
         split_usd=_split(bill) if lines else Split(),
         at_least_usd=sum((line.amount_usd for line in lines), Decimal("0.00")),
-        usd_per_1000_requests=per_1000(spec, total) if bill.refused_share == 0 else None,
+        usd_per_1000_requests=per_1000(spec, total, book.month_hours) if bill.refused_share == 0 else None,
         hourly_worst_case_usd=_hourly_worst_case(spec, book),
         method=bill.method if known else None,
         worker_starts_per_month=bill.starts if known and bill.pools else None,
         lines=tuple(_line(line.what, line.quantity, line.price, line.unit_price_usd) for line in lines),
         prices=tuple(dict.fromkeys(line.price for line in lines)),
-        assumptions=_assumptions(spec, bill, guess),
+        assumptions=_assumptions(spec, bill, guess, book.month_hours),
         performance=spec.performance,
         response=None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share),
         bill=bill,
@@ -211,8 +211,8 @@ def _hybrid_hour(target: Hybrid, book: PriceBook) -> Decimal | None:
 
 
 # ------------------------------------------------------------------------------------------------------ explanations
-def _assumptions(spec: ModelSpec, bill: Bill, guess: Estimated | None) -> tuple[Assumption, ...]:
-    found = [Assumption(name="month", value="730 h", source="convention")]
+def _assumptions(spec: ModelSpec, bill: Bill, guess: Estimated | None, month_hours: Decimal) -> tuple[Assumption, ...]:
+    found = [Assumption(name="month", value=f"{month_hours} h", source="convention")]
     if spec.schedule is not None:
         profile = profile_of(spec.traffic) if spec.traffic else None
         found.append(assumption(spec.schedule, log=profile is not None and overlays_a_log(profile)))

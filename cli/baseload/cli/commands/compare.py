@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baseload.cli.options import Invocation
+from baseload.cli.options import Book, Invocation, MaxAge
 from baseload.planner.errors import UsageError
 
 if TYPE_CHECKING:
-    from baseload.planner.prices import PriceBook
     from baseload.planner.spec.model import ModelSpec
 
 
@@ -20,29 +19,39 @@ def compare(
     *,
     spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="A model's name, or the file of a spec.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every row, not only the smallest bills.")] = False,
+    book: Book = None,
+    max_age: MaxAge = None,
 ) -> None:
     """Tell what a model would cost on every target and GPU.
 
     Ranks by the expected month, with range and latency; says what is not possible, unpriced or unknown, and why. Needs
     no key. What this version does not deploy is marked, and never recommended.
     """
+    from datetime import UTC, datetime
+
     from baseload.cli.views import compare as view
+    from baseload.planner.compare import Status
     from baseload.planner.compare import compare as compared
+    from baseload.planner.prices import book_for
+    from baseload.planner.prices.remarks import remarks
 
-    chosen, book = _chosen(run, spec)
-    run.terminal.show(view, view.Shown(comparison=compared(_with_log(run, chosen), book), every=every))
+    chosen, root = _chosen(run, spec)
+    prices = book_for(root, book)
+    comparison = compared(_with_log(run, chosen), prices)
+    used = {row.price for row in comparison.of(Status.RANKED) if row.price}
+    said = tuple(remarks(prices, used, datetime.now(UTC).date(), max_age))
+    run.terminal.warn(said)
+    run.terminal.show(view, view.Shown(comparison=comparison, every=every, diagnostics=said))
 
 
-def _chosen(run: Invocation, name: str | None) -> tuple[ModelSpec, PriceBook]:
-    """The spec, and the prices of the project it stands in."""
-    from baseload.planner.prices import bundled, with_negotiated
+def _chosen(run: Invocation, name: str | None) -> tuple[ModelSpec, Path | None]:
+    """The spec, and the root of the project whose prices it takes: its own, else that of the folder; None is none."""
+    from baseload.cli.project import locate, read_specs, root_of
 
     if name is not None and Path(name).suffix in (".yaml", ".yml"):
         from baseload.planner.spec import load
 
-        return load([Path(name)])[0], bundled()
-
-    from baseload.cli.project import locate, read_specs
+        return load([Path(name)])[0], root_of(Path(name).parent) or root_of(run.folder)
 
     project = locate(run.folder)
     specs, warnings = read_specs(project)
@@ -55,7 +64,7 @@ def _chosen(run: Invocation, name: str | None) -> tuple[ModelSpec, PriceBook]:
         raise UsageError.of(
             "compare/which", f"one model at a time is compared, there is: {names or 'none'}", hint="name one"
         )
-    return found[0], with_negotiated(bundled(), project.root)
+    return found[0], project.root
 
 
 def _with_log(run: Invocation, spec: ModelSpec) -> ModelSpec:

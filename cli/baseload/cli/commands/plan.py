@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from baseload.cli.options import Invocation
+from baseload.cli.options import Book, Invocation, MaxAge
 from baseload.planner.errors import ExitCode
 
 Refresh = Annotated[bool, typer.Option("--refresh", help="Read first what really is, and compare with that.")]
@@ -29,6 +29,8 @@ def plan(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment or a job's summary.")
     ] = False,
+    book: Book = None,
+    max_age: MaxAge = None,
     refresh: Refresh = False,
     expect_no_changes: Annotated[
         bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything would change.")
@@ -51,7 +53,9 @@ def plan(
     project = locate(run.folder)
     stack = choose_stack(project, run.options)
     specs, warnings = read_specs(project)
-    sources = Sources(project=project, stack=stack, specs=specs, warnings=warnings, base=base)
+    sources = Sources(
+        project=project, stack=stack, specs=specs, warnings=warnings, base=base, book=book, max_age_days=max_age
+    )
     known, outcome = look_up(project, stack), None
     if known.exists is not False:
         from baseload.cli.preview import preview

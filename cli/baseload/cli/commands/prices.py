@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baseload.cli.options import Invocation
+from baseload.cli.options import Invocation, MaxAge
 
 if TYPE_CHECKING:
     from datetime import date
@@ -63,10 +63,7 @@ def check(
     run: Invocation,
     *,
     book: Book = None,
-    max_age: Annotated[
-        int | None,
-        typer.Option("--max-age", metavar="DAYS", min=0, help="Instead of each source's own age, in days."),
-    ] = None,
+    max_age: MaxAge = None,
 ) -> None:
     """Check the price book: which prices are old, second-hand or missing, and whether one's own files can be read."""
     from baseload.cli.views import price_check as view
@@ -165,9 +162,9 @@ def _from_aws(file: Path | None, book: PriceBook) -> Sequence[Price]:
 def _book(run: Invocation, name: str | None) -> PriceBook:
     """The named book as it is, else the bundled one under the project's own prices."""
     from baseload.cli.project import nearest
-    from baseload.planner.prices import book, bundled, with_negotiated
+    from baseload.planner.prices import book, book_for
 
-    return book(name) if name else with_negotiated(bundled(), nearest(run.folder))
+    return book(name) if name else book_for(nearest(run.folder))
 
 
 def _today() -> date:

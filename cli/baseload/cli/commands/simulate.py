@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from baseload.cli.options import Invocation
+from baseload.cli.options import Book, Invocation, MaxAge
 from baseload.planner.errors import BaseloadError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def simulate(
             "--dispatch", metavar="packed|balanced|random", help="Which warm worker gets a request; else packed."
         ),
     ] = None,
+    book: Book = None,
+    max_age: MaxAge = None,
 ) -> None:
     """Simulate the traffic of the specs, and compare with the plan.
 
@@ -43,7 +45,8 @@ def simulate(
     from baseload.cli.project import locate, read_specs
     from baseload.cli.views import simulate as view
     from baseload.planner.diagnostics import Severity
-    from baseload.planner.prices import bundled, with_negotiated
+    from baseload.planner.prices import book_for
+    from baseload.planner.prices.remarks import remarks
     from baseload.planner.replications import replications
 
     rule = _dispatch(dispatch)
@@ -57,11 +60,11 @@ def simulate(
         read = [with_log(spec, datetime.now(UTC)) for spec in chosen]
         run.terminal.warn(item for _, said in read for item in said)
         chosen = [spec for spec, _ in read]
-    book = with_negotiated(bundled(), project.root)
+    prices = book_for(project.root, book)
     found, refused = [], list[BaseloadError]()
     for spec in chosen:
         try:
-            found.append(replications(spec, book, seed=seed, requests=requests, dispatch=rule))
+            found.append(replications(spec, prices, seed=seed, requests=requests, dispatch=rule))
         except UsageError as error:  # of one model: the others are shown
             refused.append(error)
     diagnostics = [item for error in refused for item in error.diagnostics]
@@ -69,6 +72,8 @@ def simulate(
         raise UsageError(*diagnostics)
     run.terminal.warn(replace(item, severity=Severity.WARNING) for item in diagnostics)
     run.terminal.warn(item for one in found for item in one.cost.diagnostics)
+    used = {price for one in found for price in one.cost.prices}
+    run.terminal.warn(remarks(prices, used, datetime.now(UTC).date(), max_age))
     run.terminal.show(view, found)
 
 

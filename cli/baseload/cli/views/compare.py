@@ -9,6 +9,7 @@ from typing import Any
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, usd, visible_width, wrapped
 from baseload.planner.compare import Comparison, Row, Status
+from baseload.planner.diagnostics import Diagnostic
 
 MOST = 12
 """Rows that are shown, besides the spec's own and the smallest bill that can be deployed."""
@@ -32,6 +33,7 @@ class Shown:
 
     comparison: Comparison
     every: bool = False
+    diagnostics: Sequence[Diagnostic] = ()
 
 
 def human(value: Shown, page: Page) -> str:
@@ -59,7 +61,8 @@ def human(value: Shown, page: Page) -> str:
 
 def document(value: Shown) -> Mapping[str, Any]:
     """`baseload.compare/1`; all rows."""
-    return value.comparison.to_json()
+    said = [item.to_json() for item in value.diagnostics]
+    return {**value.comparison.to_json(), "diagnostics": said}
 
 
 def _chosen(found: Comparison, rows: Sequence[Row], value: Shown, most: int) -> list[Row]:

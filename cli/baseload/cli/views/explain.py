@@ -28,7 +28,7 @@ def human(value: Plan, page: Page) -> str:
     prices = {price.id: price for price in value.prices}
     for model in value.models:
         lines += ["", *_model(model, prices, page)]
-    more = "Months have 730 hours. How each number is computed: docs/cost-model.md"
+    more = f"Months have {value.month_hours} hours. How each number is computed: docs/cost-model.md"
     return "\n".join([*lines, "", *map(page.dim, wrapped(more, page.width))])
 
 

@@ -162,8 +162,5 @@ def _details(title: str, text: str) -> str:
 
 
 def _footer(plan: Plan) -> str:
-    oldest = plan.oldest.isoformat() if plan.oldest else "unknown"
-    return (
-        f"A month is 730 hours; nothing was created. Prices: {plan.book} book, the oldest used was read on {oldest}. "
-        f"{plan.digest[:19]}"
-    )
+    month = f"A month is {plan.month_hours} hours; nothing was created."
+    return f"{month} Prices: {plan_view.prices(plan)}. {plan.digest[:19]}"

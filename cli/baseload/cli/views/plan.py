@@ -16,6 +16,7 @@ from baseload.planner.cost import Deadline, ResponseTime, Spread
 from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import Sensitivity
 from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
+from baseload.planner.prices import MONTH_HOURS
 
 NAMES = MappingProxyType(
     {
@@ -260,10 +261,16 @@ def limit(check: LimitCheck, page: Page) -> str:
     return f"limit {value} {LIMITS[check.limit]}: {paint(str(check.verdict))}{f', {figure}' if figure else ''}"
 
 
+def prices(plan: Plan) -> str:
+    """The book, and the day on which the oldest price used was read."""
+    age = f"the oldest used was read on {plan.oldest.isoformat()}" if plan.oldest else "none used"
+    return f"{plan.book} book, USD, {age}"
+
+
 def _prices(plan: Plan) -> str:
-    oldest = plan.oldest.isoformat() if plan.oldest else UNKNOWN
+    hours = "" if plan.month_hours == MONTH_HOURS else f"A month is {plan.month_hours} hours. "
     return (
-        f"Prices: {plan.book} book, USD, the oldest used was read on {oldest} (`deploy prices`). "
+        f"Prices: {prices(plan)} (`deploy prices`). {hours}"
         "How each figure comes about: `deploy plan --explain`; all targets: `deploy compare`"
     )
 

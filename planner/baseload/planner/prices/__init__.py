@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from baseload.planner.diagnostics import Location
 from baseload.planner.errors import UsageError
 
 CONFIDENCES = ("read", "second-hand", "estimated", "unknown")
@@ -51,6 +52,11 @@ FACTS = ("card", "count", "includes", "increment_s", "keep_warm_s", "bills_cold_
 """The fields of a row that say how something is billed, not what it costs; `always_on` goes with `keep_warm_s`."""
 
 BUNDLED = "bundled"
+SEED = (
+    "are those of an article, for a month of 720 hours; nobody bills them, and idle time and cold starts, which the "
+    "article leaves out, are counted"
+)
+"""The caution of the two articles' books: docs/seeds.md."""
 MONTH_HOURS = Decimal(730)
 
 
@@ -183,9 +189,13 @@ class PriceBook:
         *,
         files: Mapping[str, Callable[[], Sequence[Price]]] | None = None,
         month_hours: Decimal = MONTH_HOURS,
+        caution: str | None = None,
     ) -> None:
-        """`files` are rows by provider that are read when asked for; `rows` of the same thing win over them."""
-        self.name, self.month_hours = name, month_hours
+        """`files` are rows by provider that are read when asked for; `rows` of the same thing win over them.
+
+        `caution` is what a plan must say of the book's prices, as the rest of a sentence about them.
+        """
+        self.name, self.month_hours, self.caution = name, month_hours, caution
         self._files = dict(files or {})
         self._own: dict[str, list[Price]] = {}
         for row in rows:
@@ -295,18 +305,47 @@ def book(name: str = BUNDLED) -> PriceBook:
     """
     if name == BUNDLED:
         return bundled()
-    seeds = Path(__file__).parent / "seeds"
-    if (file := seeds / f"{name}.csv").is_file() and Path(name).name == name:
-        return PriceBook(name, read_all([file], billed_by={}), month_hours=Decimal(720))
+    if seed := next((file for file in _seeds() if file.stem == name), None):
+        return PriceBook(name, read_all([seed], billed_by={}), month_hours=Decimal(720), caution=SEED)
+    return PriceBook(name, read_all(_files(name)))
+
+
+def book_for(root: Path | None, named: str | None = None) -> PriceBook:
+    """The book to plan with: the bundled one under the prices of the project at `root`, None outside of a project.
+
+    `named` instead is a book by name as it is, or a CSV file (or a folder of them) in the place of the project's
+    prices. Raises UsageError as `book` and `with_negotiated`.
+    """
+    if named is None:
+        return with_negotiated(bundled(), root) if root is not None else bundled()
+    if named == BUNDLED or named in {file.stem for file in _seeds()} or not Path(named).exists():
+        return book(named)
+    return bundled().with_rows(read_all(_files(named)), f"{BUNDLED}+{Path(named).name}")
+
+
+def _seeds() -> list[Path]:
+    return sorted((Path(__file__).parent / "seeds").glob("*.csv"))
+
+
+def _files(name: str) -> list[Path]:
+    """The CSV files that a path names."""
     path = Path(name)
     if not path.exists():
-        known = ", ".join([BUNDLED, *sorted(file.stem for file in seeds.glob("*.csv"))])
+        known = ", ".join([BUNDLED, *(file.stem for file in _seeds())])
         raise UsageError.of(
             "prices/no-book",
             f"there is no price book {name!r}",
             hint=f"known are {known}; or name a CSV file, or a folder of them",
         )
-    return PriceBook(name, read_all(sorted(path.glob("*.csv")) if path.is_dir() else [path]))
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    if not files:
+        raise UsageError.of(
+            "prices/no-book",
+            "the folder has no CSV file",
+            where=Location(path),
+            hint="`deploy prices show` prints a row, docs/prices.md names the columns",
+        )
+    return files
 
 
 def with_negotiated(under: PriceBook, root: Path) -> PriceBook:
