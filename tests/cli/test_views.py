@@ -34,11 +34,13 @@ from baseload.planner.cost import Ends, Line, ResponseTime, Split, Spread
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Quantity, Sensitivity
-from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
+from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict, make_plan
 from baseload.planner.pool import Assumption
-from baseload.planner.prices import Price
-from baseload.planner.spec.model import Limits, Model, ModelSpec, Performance, RunpodTarget
+from baseload.planner.prices import Price, bundled
+from baseload.planner.spec.model import Container, Limits, Model, ModelSpec, Performance, Range, RunpodTarget, Traffic
+from baseload.planner.targets.aws import LambdaSagemaker
 from baseload.planner.targets.bill import Stage
+from baseload.planner.targets.modal import Modal
 from baseload.providers.runpod.jobs import Job, JobStatus
 
 Golden = Callable[[str, str], None]
@@ -202,6 +204,38 @@ def test_an_explained_plan(width: int, golden: Golden) -> None:
     assert max(map(len, text.splitlines())) <= width
     assert re.sub(r"\033\[\d+m", "", explain.human(value, Page(width=width, color=True))) == text
     golden(f"plan-explain-{width}", text)
+
+
+def other_targets() -> Plan:
+    """As the planner prices them, a credit among them."""
+    spec = ModelSpec(
+        name="captions",
+        file=Path("captions.yaml"),
+        serves=Container(image="registry.example/acme/worker:1.0"),
+        traffic=Traffic(requests_per_day=Decimal(2000), range=Range(low=Decimal("0.5"), high=Decimal(2))),
+        performance=Performance(service_time_s=Decimal("1.8"), cold_start_s=Decimal(25)),
+        limits=Limits(),
+        target=Modal(gpu="L40S", containers_max=4, region="broad", cores=Decimal(4)),
+        digest="sha256:1",
+    )
+    behind_lambda = replace(spec, name="behind-lambda", target=LambdaSagemaker(instance="ml.g5.xlarge"))
+    return make_plan([spec, behind_lambda], bundled(), stack="dev", generated_at=datetime(2026, 11, 22, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_plan_of_other_targets(width: int, golden: Golden) -> None:
+    text = plan.human(other_targets(), Page(width=width))
+    assert max(map(len, text.splitlines())) <= width
+    golden(f"plan-targets-{width}", text)
+
+
+def test_an_explained_plan_of_other_targets(golden: Golden) -> None:
+    golden("plan-targets-explain", explain.human(other_targets(), Page()))
+
+
+def test_a_plan_of_other_targets_as_markdown(golden: Golden) -> None:
+    text = markdown.markdown(markdown.Report(project="shop", plan=other_targets()))
+    golden("plan-targets-markdown", text.partition("<details>")[0])
 
 
 def compared(*models: ModelPlan) -> Plan:

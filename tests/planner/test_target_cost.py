@@ -116,7 +116,7 @@ def test_a_document_comes_back_as_it_was(name: str) -> None:
     assert again.to_json() == document
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     name=st.sampled_from(sorted(TARGETS)),
     requests_per_day=st.decimals(0, 10**9, places=3),
@@ -235,3 +235,54 @@ def test_a_batch_elsewhere_is_unknown_and_says_so() -> None:
     cost = cost_of(spec(TARGETS["modal"], nightly), BOOK)
     assert cost.monthly_usd.expected is None
     assert "traffic.batch" in cost.diagnostics[0].summary
+
+
+# --------------------------------------------------------------------------------------------------- the stack itself
+def test_a_credit_is_taken_off_once_and_never_makes_an_income() -> None:
+    """Two functions of Modal without traffic but 3 warm hours' worth: 30 USD of credit meet what is billed."""
+    large = spec(replace(TARGETS["modal"], volume_gib=D(0)), name="large")  # type: ignore[call-overload]
+    small = spec(Modal(gpu="T4", scaledown_s=2), Traffic(requests_per_day=D(10)), name="small")
+    both = plan(large, small)
+    assert both.itself is not None
+    assert [(line.what, line.amount_usd) for line in both.itself.lines] == [("credit", D("-30.00"))]
+    assert both.total_monthly_usd.expected == sum(
+        (model.monthly_usd.expected or D(0) for model in both.models), D("-30.00")
+    )
+    alone = plan(small)
+    assert alone.itself is not None
+    assert alone.total_monthly_usd.expected == 0
+    assert alone.at_least_usd + 30 > 0
+
+
+def test_volumes_and_egress_meet_their_price_together() -> None:
+    """Two pods of 50 GB each: 100 × 0.07 USD, on no model's own bill."""
+    one, two = (spec(TARGETS["runpod-pod"], name=name) for name in ("one", "two"))
+    both = plan(one, two)
+    assert both.itself is not None
+    assert [(line.what, line.quantity, line.amount_usd) for line in both.itself.lines] == [
+        ("storage_network_volume", D(100), D("7.00"))
+    ]
+    assert plan(spec(TARGETS["runpod"])).itself is None
+
+
+def test_the_stack_itself_is_compared_and_limited_with_the_rest() -> None:
+    before, after = plan(spec(Modal(gpu="L40S"))), [spec(TARGETS["runpod-pod"])]
+    made = make_plan(
+        after,
+        BOOK,
+        stack="dev",
+        generated_at=NOON,
+        base=before.as_base("plan.json"),
+        limits=Limits(monthly_usd=before.total_monthly_usd.expected),
+    )
+    assert made.difference is not None
+    assert made.difference.total.before_usd == before.total_monthly_usd.expected
+    assert made.difference.total.after_usd == made.total_monthly_usd.expected == made.limits[0].actual
+    assert Plan.from_json(json.loads(json.dumps(made.to_json()))).difference == made.difference
+
+
+def test_no_price_for_what_is_shared_says_at_least() -> None:
+    target = LambdaSagemaker(instance="ml.g6.xlarge", region="eu-west-3", log_bytes=1000)
+    made = plan(spec(target))
+    assert made.total_monthly_usd.expected is None
+    assert {item.code for item in made.diagnostics} >= {"plan/price-unknown"}

@@ -16,6 +16,7 @@ from functools import cached_property
 from baseload.planner.cost import expected_month_usd
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import ModelSpec
+from baseload.planner.stack_bill import NAME
 
 _TENTH = Decimal("0.1")
 
@@ -32,6 +33,8 @@ class Base:
     """The expected month of each model; None is unknown."""
     prices: Sequence[Price] = ()
     """The rows it used."""
+    itself_usd: Decimal | None = Decimal(0)
+    """The expected month of the stack itself."""
     specs: Mapping[str, ModelSpec] = field(default_factory=dict)
     """Those that are known; without a model's spec its change has no causes."""
 
@@ -104,9 +107,17 @@ class Difference:
 
 
 def difference(
-    base: Base, specs: Sequence[ModelSpec], monthly_usd: Mapping[str, Decimal | None], book: PriceBook
+    base: Base,
+    specs: Sequence[ModelSpec],
+    monthly_usd: Mapping[str, Decimal | None],
+    book: PriceBook,
+    *,
+    itself_usd: Decimal | None = Decimal(0),
 ) -> Difference:
-    """`monthly_usd` are today's expected months of `specs` at the prices of `book`; models that are gone come last."""
+    """`monthly_usd` are today's expected months of `specs` at the prices of `book`; models that are gone come last.
+
+    `itself_usd` is that of the stack itself, compared where either side has one; its causes are not told apart.
+    """
     now = {spec.name: spec for spec in specs}
     # As far as it was used then; rows that nobody used are today's.
     old_book = book.with_rows(base.prices, "base")
@@ -116,6 +127,8 @@ def difference(
         for name, usd in base.monthly_usd.items()
         if name not in now
     ]
+    if base.itself_usd != 0 or itself_usd != 0:
+        found.append(MonthChange(name=NAME, before_usd=base.itself_usd, after_usd=itself_usd, causes=None))
     return Difference(source=base.source, digest=base.digest, generated_at=base.generated_at, models=tuple(found))
 
 

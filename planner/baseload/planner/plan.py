@@ -23,9 +23,10 @@ from baseload.planner.difference import Base, Causes, Difference, MonthChange, d
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.explain import Bound, Explanation, Kind, Quantity, Sensitivity, explain
 from baseload.planner.pool import Assumption
-from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
+from baseload.planner.prices import MONTH_HOURS, Price, PriceBook, how_to_enter
 from baseload.planner.prices.remarks import remarks
 from baseload.planner.spec.model import Limits, ModelSpec
+from baseload.planner.stack_bill import StackBill, stack_bill
 from baseload.planner.targets.bill import Stage
 
 SCHEMA = "baseload.plan/1"
@@ -134,6 +135,8 @@ class Plan:
     """Those of the whole stack."""
     month_hours: Decimal = MONTH_HOURS
     """Of the book."""
+    itself: StackBill | None = None
+    """What is billed once, whatever the number of models; None for nothing."""
 
     @property
     def oldest(self) -> date | None:
@@ -142,17 +145,22 @@ class Plan:
 
     @property
     def total_monthly_usd(self) -> Spread:
-        """The sum over all models; unknown as soon as one is."""
+        """The sum over all models and the stack itself; unknown as soon as one is.
+
+        The low end is not below zero: a credit that more would use up is no income.
+        """
+        months = [model.monthly_usd for model in self.models] + ([self.itself.monthly_usd] if self.itself else [])
+        low = _sum(month.low for month in months)
         return Spread(
-            low=_sum(model.monthly_usd.low for model in self.models),
-            expected=_sum(model.monthly_usd.expected for model in self.models),
-            high=_sum(model.monthly_usd.high for model in self.models),
+            low=None if low is None else max(low, Decimal("0.00")),
+            expected=_sum(month.expected for month in months),
+            high=_sum(month.high for month in months),
         )
 
     @property
     def at_least_usd(self) -> Decimal:
         """The known part of the expected month."""
-        return sum((model.at_least_usd for model in self.models), Decimal(0))
+        return _at_least(self.models, self.itself)
 
     @property
     def breached(self) -> bool:
@@ -189,6 +197,7 @@ class Plan:
                 "used": [price.to_json() for price in self.prices],
             },
             "models": [_model_json(model) for model in self.models],
+            "stack_itself": _itself_json(self.itself),
             "total_monthly_usd": _spread_json(self.total_monthly_usd),
             "at_least_monthly_usd": _text(self.at_least_usd),
             "limits": _limits_json(self.limits),
@@ -205,6 +214,7 @@ class Plan:
             digest=self.digest,
             generated_at=self.generated_at,
             monthly_usd={model.name: model.monthly_usd.expected for model in self.models},
+            itself_usd=self.itself.monthly_usd.expected if self.itself else Decimal(0),
             prices=self.prices,
             specs={spec.name: spec for spec in map(_spec_again, self.models) if spec is not None},
         )
@@ -270,10 +280,12 @@ def make_plan(
     """
     costs = [(spec, cost_of(spec, book)) for spec in specs]
     months = {spec.name: cost.monthly_usd.expected for spec, cost in costs}
-    against = difference(base, specs, months, book) if base else None
+    itself = stack_bill(costs, book)
+    itself_usd = itself.monthly_usd.expected if itself else Decimal(0)
+    against = difference(base, specs, months, book, itself_usd=itself_usd) if base else None
     models = tuple(_model(spec, cost, book, against) for spec, cost in costs)
-    checks = _stack_limits(limits or Limits(), models, against)
-    prices = tuple(sorted({price for _, cost in costs for price in cost.prices}))
+    checks = _stack_limits(limits or Limits(), models, itself, against)
+    prices = tuple(sorted({*(price for _, cost in costs for price in cost.prices), *(itself.prices if itself else ())}))
     found = [
         *diagnostics,
         *(item for _, cost in costs for item in cost.diagnostics),
@@ -284,7 +296,8 @@ def make_plan(
         ),
         *_breaches("the whole stack", checks, None),
         *remarks(book, prices, generated_at.astimezone(UTC).date(), max_age_days),
-        *_incomplete(models),
+        *_unpriced(itself),
+        *_incomplete(models, itself),
     ]
     return Plan(
         stack=stack,
@@ -298,6 +311,7 @@ def make_plan(
         diagnostics=in_order(found),
         difference=against,
         limits=checks,
+        itself=itself,
     )
 
 
@@ -355,12 +369,14 @@ def _limits(limits: Limits, cost: Cost, change: MonthChange | None) -> tuple[Lim
     return tuple(checks)
 
 
-def _stack_limits(limits: Limits, models: Sequence[ModelPlan], against: Difference | None) -> tuple[LimitCheck, ...]:
+def _stack_limits(
+    limits: Limits, models: Sequence[ModelPlan], itself: StackBill | None, against: Difference | None
+) -> tuple[LimitCheck, ...]:
     checks = []
     if limits.monthly_usd is not None:
-        expected = _sum(model.monthly_usd.expected for model in models)
-        at_least = sum((model.at_least_usd for model in models), Decimal(0))
-        checks.append(_month_check(limits.monthly_usd, expected, at_least))
+        beside = [itself.monthly_usd.expected] if itself else []
+        expected = _sum([*(model.monthly_usd.expected for model in models), *beside])
+        checks.append(_month_check(limits.monthly_usd, expected, _at_least(models, itself)))
     if limits.increase_percent is not None:
         checks.append(_increase_check(limits.increase_percent, against.total if against else None))
     return tuple(checks)
@@ -415,11 +431,29 @@ def _breach(name: str, check: LimitCheck) -> str:
             return f"the expected month of {name} rises {rise}"
 
 
-def _incomplete(models: Sequence[ModelPlan]) -> list[Diagnostic]:
+def _at_least(models: Sequence[ModelPlan], itself: StackBill | None) -> Decimal:
+    return sum((model.at_least_usd for model in models), itself.at_least_usd if itself else Decimal(0))
+
+
+def _unpriced(itself: StackBill | None) -> list[Diagnostic]:
+    if itself is None or not itself.unpriced:
+        return []
+    return [
+        Diagnostic(
+            code="plan/price-unknown",
+            severity=Severity.WARNING,
+            summary=f"the monthly cost of the stack itself is unknown: no price is known for "
+            f"{', '.join(itself.unpriced)}",
+            hint=how_to_enter(itself.unpriced[0].partition("/")[0]),
+        )
+    ]
+
+
+def _incomplete(models: Sequence[ModelPlan], itself: StackBill | None) -> list[Diagnostic]:
     unknown = [model.name for model in models if model.monthly_usd.expected is None]
     if not unknown:
         return []
-    known = sum((model.at_least_usd for model in models), Decimal(0))
+    known = _at_least(models, itself)
     return [
         Diagnostic(
             code="plan/total-unknown",
@@ -515,6 +549,36 @@ def _spread_json(spread: Spread) -> dict[str, str | None]:
     return {"low": _text(spread.low), "expected": _text(spread.expected), "high": _text(spread.high)}
 
 
+def _itself_json(found: StackBill | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "monthly_usd": _spread_json(found.monthly_usd),
+        "at_least_monthly_usd": _text(found.at_least_usd),
+        "lines": _lines_json(found.lines),
+        "assumptions": _assumptions_json(found.assumptions),
+        "unpriced": list(found.unpriced),
+    }
+
+
+def _lines_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    return [
+        {
+            "what": line.what,
+            "quantity": _text(line.quantity),
+            "unit": line.unit,
+            "unit_price_usd": _text(line.unit_price_usd),
+            "amount_usd": _text(line.amount_usd),
+            "price": line.price,
+        }
+        for line in lines
+    ]
+
+
+def _assumptions_json(assumptions: Sequence[Assumption]) -> list[dict[str, Any]]:
+    return [{"name": item.name, "value": item.value, "source": item.source, "errs": item.errs} for item in assumptions]
+
+
 def _model_json(model: ModelPlan) -> dict[str, Any]:
     split = model.split_usd
     return {
@@ -533,21 +597,8 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
         "hourly_worst_case_usd": _text(model.hourly_worst_case_usd),
         "method": model.method,
         "worker_starts_per_month": _text(model.worker_starts_per_month),
-        "lines": [
-            {
-                "what": line.what,
-                "quantity": _text(line.quantity),
-                "unit": line.unit,
-                "unit_price_usd": _text(line.unit_price_usd),
-                "amount_usd": _text(line.amount_usd),
-                "price": line.price,
-            }
-            for line in model.lines
-        ],
-        "assumptions": [
-            {"name": item.name, "value": item.value, "source": item.source, "errs": item.errs}
-            for item in model.assumptions
-        ],
+        "lines": _lines_json(model.lines),
+        "assumptions": _assumptions_json(model.assumptions),
         "limits": _limits_json(model.limits),
         "spec": dict(model.spec),
         "factors": [
@@ -736,6 +787,7 @@ def _plan_of(document: Mapping[str, Any]) -> Plan:
         diagnostics=tuple(_diagnostic_of(item) for item in document["diagnostics"]),
         difference=_difference_of(document["difference"]) if document.get("difference") else None,
         limits=_checks_of(document.get("limits", ())),
+        itself=_itself_of(document["stack_itself"]) if document.get("stack_itself") else None,
     )
 
 
@@ -763,31 +815,46 @@ def _price_of(item: Mapping[str, Any]) -> Price:
     )
 
 
-def _model_of(item: Mapping[str, Any]) -> ModelPlan:
-    def amounts(of: Mapping[str, str | None]) -> dict[str, Decimal | None]:
-        return {key: _decimal(value) for key, value in of.items()}
+def _amounts(of: Mapping[str, str | None]) -> dict[str, Decimal | None]:
+    return {key: _decimal(value) for key, value in of.items()}
 
+
+def _lines_of(items: Iterable[Mapping[str, Any]]) -> tuple[Line, ...]:
+    return tuple(
+        Line(
+            what=line["what"],
+            quantity=Decimal(line["quantity"]),
+            unit=line["unit"],
+            unit_price_usd=Decimal(line["unit_price_usd"]),
+            price=line["price"],
+        )
+        for line in items
+    )
+
+
+def _itself_of(item: Mapping[str, Any]) -> StackBill:
+    return StackBill(
+        monthly_usd=Spread(**_amounts(item["monthly_usd"])),
+        at_least_usd=Decimal(item["at_least_monthly_usd"]),
+        lines=_lines_of(item["lines"]),
+        assumptions=tuple(Assumption(**entry) for entry in item["assumptions"]),
+        unpriced=tuple(item["unpriced"]),
+    )
+
+
+def _model_of(item: Mapping[str, Any]) -> ModelPlan:
     return ModelPlan(
         name=item["name"],
         spec_digest=item["spec_digest"],
         target=item["target"],
-        monthly_usd=Spread(**amounts(item["monthly_usd"])),
-        split_usd=Split(**amounts(item["split_usd"])),
+        monthly_usd=Spread(**_amounts(item["monthly_usd"])),
+        split_usd=Split(**_amounts(item["split_usd"])),
         at_least_usd=Decimal(item["at_least_monthly_usd"]),
         usd_per_1000_requests=_decimal(item["usd_per_1000_requests"]),
         hourly_worst_case_usd=_decimal(item["hourly_worst_case_usd"]),
         method=item["method"],
         worker_starts_per_month=_decimal(item["worker_starts_per_month"]),
-        lines=tuple(
-            Line(
-                what=line["what"],
-                quantity=Decimal(line["quantity"]),
-                unit=line["unit"],
-                unit_price_usd=Decimal(line["unit_price_usd"]),
-                price=line["price"],
-            )
-            for line in item["lines"]
-        ),
+        lines=_lines_of(item["lines"]),
         assumptions=tuple(Assumption(**entry) for entry in item["assumptions"]),
         limits=_checks_of(item["limits"]),
         spec=item.get("spec", {}),

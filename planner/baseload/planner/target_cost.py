@@ -104,6 +104,19 @@ def target_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     return None if bill.impossible else bill.monthly_usd
 
 
+def bill_at(spec: ModelSpec, book: PriceBook, factor: Decimal, *, base: int | None = None) -> Bill:
+    """The bill at the rate times `factor`; of a hybrid with that base. The spec's times are known."""
+    target = _target(spec)
+    if isinstance(target, Hybrid) and base is not None:
+        target = replace(target, base=base)
+    return bill_of(target, _demand(spec, factor), book)
+
+
+def plan_of_target(target: RunpodTarget | Target) -> str | None:
+    """The provider's plan that it runs under, as `provider/plan`; None where there are none."""
+    return f"modal/{target.plan}" if isinstance(target, Modal) else None
+
+
 def _name(target: Target) -> str:
     match target:
         case LambdaSagemaker():

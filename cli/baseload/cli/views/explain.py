@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.text import columns, signed_usd, usd, wrapped
+from baseload.planner.cost import Line
 from baseload.planner.explain import TOTAL, Quantity, Sensitivity
 from baseload.planner.plan import ModelPlan, Plan
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price
+from baseload.planner.stack_bill import NAME as ITSELF
+from baseload.planner.stack_bill import StackBill
 
 MODELLED = {"busy", "idle", "cold_start"}
 """Quantities that no multiplication gives."""
@@ -28,6 +31,8 @@ def human(value: Plan, page: Page) -> str:
     prices = {price.id: price for price in value.prices}
     for model in value.models:
         lines += ["", *_model(model, prices, page)]
+    if value.itself is not None:
+        lines += ["", *_itself(value.itself, prices, page)]
     more = f"Months have {value.month_hours} hours. How each number is computed: docs/cost-model.md"
     return "\n".join([*lines, "", *map(page.dim, wrapped(more, page.width))])
 
@@ -42,9 +47,8 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
     if model.monthly_usd.expected is None:
         lines.append("  The month is unknown; the warnings name what is missing.")
     if model.lines:
-        lines += _bill(model)
-    for price in (prices[key] for key in dict.fromkeys(line.price for line in model.lines)):
-        lines += wrapped(f"price {price.id}: {_read(price)}", page.width, indent=2, hanging=2)
+        lines += _bill(model.lines)
+    lines += _rows(model.lines, prices, page)
     lines += plan_view.ends(model, page)
     lines += wrapped(f"latency: {plan_view.latency(model.response)}", page.width, indent=2, hanging=2)
     for stage in model.response.added if model.response else ():
@@ -64,8 +68,23 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
     return lines
 
 
-def _bill(model: ModelPlan) -> list[str]:
-    lines = [line for line in model.lines if line.quantity]
+def _itself(found: StackBill, prices: Mapping[str, Price], page: Page) -> list[str]:
+    lines = [f"{page.bold(ITSELF)}  billed once for all models", *_bill(found.lines)]
+    lines += [*_rows(found.lines, prices, page), "", f"  {page.bold('assumptions')}"]
+    for assumption in found.assumptions:
+        lines += _assumption(assumption, None, page)
+    return lines
+
+
+def _rows(lines: Sequence[Line], prices: Mapping[str, Price], page: Page) -> list[str]:
+    found = []
+    for price in (prices[key] for key in dict.fromkeys(line.price for line in lines)):
+        found += wrapped(f"price {price.id}: {_read(price)}", page.width, indent=2, hanging=2)
+    return found
+
+
+def _bill(every: Sequence[Line]) -> list[str]:
+    lines = [line for line in every if line.quantity]
     units = {line.unit for line in lines}
     one = f"{units.pop()}s" if len(units) == 1 else "quantity"
     rows = [["", one, *([""] if units else []), "× USD", "= a month"]]

@@ -13,7 +13,9 @@ from baseload.cli.terminal import WIDE, Page
 from baseload.cli.views import explain as explain_view
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.text import plural, seconds, signed_usd, usd
+from baseload.planner.cost import Spread
 from baseload.planner.plan import LimitCheck, ModelPlan, Plan, Verdict
+from baseload.planner.stack_bill import NAME as ITSELF
 
 MOST = 60_000
 """Characters. GitHub takes comments of 65,536; the rest is for whatever a pipeline puts around this."""
@@ -108,6 +110,10 @@ def _table(plan: Plan, room: int) -> tuple[list[str], bool]:
                 ]
             )
         )
+    if plan.itself is not None:
+        month = [usd(plan.itself.monthly_usd.expected), _span(plan.itself.monthly_usd)]
+        change = [signed_usd(changes[ITSELF].change_usd) if ITSELF in changes else ""] if changes else []
+        rows.append(_row([ITSELF, *month, *change, "", ""]))
     gone = [item for item in changes.values() if item.status == plan_view.GONE]
     rows += [_row([f"`{item.name}`", "gone", "", signed_usd(item.change_usd), "", ""]) for item in gone]
     stack = ["", *(f"Whole stack: {_limit(check)}" for check in plan.limits)] if plan.limits else []
@@ -133,7 +139,11 @@ def _cell(text: str) -> str:
 def _range(model: ModelPlan) -> str:
     if model.monthly_usd.expected is None:
         return f"at least {usd(model.at_least_usd)}" if model.at_least_usd else ""
-    return f"{usd(model.monthly_usd.low)} to {usd(model.monthly_usd.high)}"
+    return _span(model.monthly_usd)
+
+
+def _span(month: Spread) -> str:
+    return "" if month.expected is None else f"{usd(month.low)} to {usd(month.high)}"
 
 
 def _p95(model: ModelPlan) -> str:

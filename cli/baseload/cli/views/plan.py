@@ -17,6 +17,8 @@ from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import Sensitivity
 from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
 from baseload.planner.prices import MONTH_HOURS
+from baseload.planner.stack_bill import NAME as ITSELF
+from baseload.planner.stack_bill import StackBill
 
 NAMES = MappingProxyType(
     {
@@ -57,6 +59,7 @@ def human(value: Plan, page: Page) -> str:
     changes = {item.name: item for item in value.difference.models} if value.difference else {}
     for model in value.models:
         lines += ["", *_model(model, changes.get(model.name), page)]
+    lines += _itself(value.itself, changes.get(ITSELF), page)
     lines += [
         f"\n{page.bold(item.name)}  gone: {month_change(item)}" for item in changes.values() if item.status == GONE
     ]
@@ -81,7 +84,7 @@ def brief(value: Plan, page: Page) -> str:
         for model in value.models
     ]
     lines = [page.bold(f"Plan of the stack {value.stack}"), "", *columns(rows, indent=2)]
-    if len(value.models) > 1:
+    if len(value.models) > 1 or value.itself:
         lines.append(f"  together {usd(value.total_monthly_usd.expected)} a month expected")
     if value.difference is not None:
         against = f"against {base_name(value.difference)}: {month_change(value.difference.total)}"
@@ -121,6 +124,18 @@ def _model(model: ModelPlan, change: MonthChange | None, page: Page) -> list[str
     left_out = [item.value.removeprefix(LEFT_OUT) for item in model.assumptions if item.value.startswith(LEFT_OUT)]
     if left_out:
         lines += map(page.dim, wrapped(f"{LEFT_OUT}{', '.join(left_out)}", page.width, indent=2, hanging=2))
+    return lines
+
+
+def _itself(found: StackBill | None, change: MonthChange | None, page: Page) -> list[str]:
+    """What is billed once for the stack; a credit is negative."""
+    if found is None:
+        return []
+    rows = [["", "low", "expected", "high"], _spread("a month", found.monthly_usd, page)]
+    rows += [[f"  {what_is(line.what)}", "", usd(line.amount_usd), ""] for line in found.lines]
+    lines = ["", f"{page.bold(ITSELF)}  billed once for all models", *columns(rows, align="<>>>", indent=2)]
+    if change is not None:
+        lines += wrapped(f"change: {month_change(change)}", page.width, indent=2, hanging=2)
     return lines
 
 
@@ -208,7 +223,7 @@ def _deadline(deadline: Deadline) -> str:
 
 def _together(plan: Plan, page: Page) -> list[str]:
     """All models, their limits, and what they are compared with; nothing where there is one and no more to say."""
-    lines = _total(plan, page) if len(plan.models) > 1 else []
+    lines = _total(plan, page) if len(plan.models) > 1 or plan.itself else []
     if plan.difference is not None:
         compared = f"compared with {base_name(plan.difference)}"
         if len(plan.difference.models) > 1:

@@ -18,6 +18,8 @@ def usd(amount: Decimal | str | None) -> str:
     if amount is None:
         return UNKNOWN
     value = Decimal(amount)
+    if value < 0:
+        return f"−{usd(-value)}"
     if value and abs(value) < Decimal("0.1"):
         return f"${value:.2g}" if abs(value) >= Decimal("0.0001") else f"${value:f}"
     return f"${value.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"

@@ -26,7 +26,9 @@ def account(bills: Iterable[Bill], book: PriceBook, plans: Iterable[str] = ()) -
     for name, quantity in sorted(used.items()):
         thing, _, region = name.partition("@")
         provider, product, item = thing.split("/")
-        tally.steps(f"{product}_{item}", book.tiers(provider, product, item, region=region), thing, quantity)
+        tally.steps(
+            f"{product}_{item}".replace("-", "_"), book.tiers(provider, product, item, region=region), thing, quantity
+        )
     for plan in plans:
         provider, _, name = plan.partition("/")
         fee, credit = book.find(provider, "plan", name), book.find(provider, "credit", name)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
+from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate, settled
 from baseload.planner.spec.model import Curve, Traffic
 
 HOURS = 168
@@ -192,7 +192,8 @@ def estimate_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -
 
     With `active_share` below 1 the sessions are taken as so long that their beginnings and ends do not count.
     """
-    most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
+    pool = settled(pool)
+    most_per_s = pool.slots / pool.service_s
     nodes = profile.served(most_per_s).nodes(active_share, most_per_s)
     # A rate at the limit is overload, not a hair below it.
     rates = [rate * (1 + 1e-9) if rate >= most_per_s * (1 - 1e-9) else rate for _, rate in nodes]
