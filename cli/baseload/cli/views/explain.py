@@ -78,8 +78,11 @@ def _itself(found: StackBill, prices: Mapping[str, Price], page: Page) -> list[s
 
 def _rows(lines: Sequence[Line], prices: Mapping[str, Price], page: Page) -> list[str]:
     found = []
-    for price in (prices[key] for key in dict.fromkeys(line.price for line in lines)):
-        found += wrapped(f"price {price.id}: {_read(price)}", page.width, indent=2, hanging=2)
+    paid = {line.price: line.unit_price_usd for line in lines}
+    for price in (prices[key] for key in paid):
+        times = paid[price.id] / price.usd if price.usd else Decimal(1)
+        multiplied = "" if times == 1 else f"{price.usd} × {times.normalize():f}, "
+        found += wrapped(f"price {price.id}: {multiplied}{_read(price)}", page.width, indent=2, hanging=2)
     return found
 
 

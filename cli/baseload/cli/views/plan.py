@@ -162,7 +162,8 @@ def latency(response: ResponseTime | None) -> str:
         figures = (("p50", response.p50_s), ("p95", response.p95_s), ("p99", response.p99_s))
         parts = [f"{name} {_long(value)}" for name, value in figures]
         if response.cold_share is not None:
-            parts.append(f"{percent(response.cold_share)} of the requests meet a cold start")
+            cold = f"{percent(response.cold_share)} of the requests meet" if response.cold_share else "no request meets"
+            parts.append(f"{cold} a cold start")
     if response.refused_share:
         parts.append(f"{percent(response.refused_share)} are refused at the cap")
     if response.added:
@@ -174,7 +175,7 @@ def latency(response: ResponseTime | None) -> str:
 
 def cheaper(item: Alternative) -> str:
     """`idle_timeout: 5s saves $31.20 a month; p95 29.7 s, 12 % meet a cold start`."""
-    cold = "" if item.cold_share is None else f", {percent(item.cold_share)} meet a cold start"
+    cold = f", {percent(item.cold_share)} meet a cold start" if item.cold_share else ""
     return f"{item.change} saves {usd(item.saves_usd)} a month; p95 {_long(item.p95_s)}{cold}"
 
 
