@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from baseload.cli.drift import condition, differences
 from baseload.cli.progress import Lines
 from baseload.cli.terminal import NARROW, WIDE, Page
-from baseload.cli.views import doctor, down, explain, invoke, markdown, plan, status, up, validate
+from baseload.cli.views import doctor, down, explain, invoke, markdown, plan, report, status, up, validate
 from baseload.cli.views.text import columns, seconds, usd
 from baseload.engine.interface import (
     Event,
@@ -284,6 +285,13 @@ def test_a_plan_as_markdown(golden: Golden) -> None:
 def test_a_plan_without_anything_to_compare_with_as_markdown(golden: Golden) -> None:
     value = markdown.Report(project="shop", plan=plan_with(None, model_plan()))
     golden("plan-markdown-first", markdown.markdown(value))
+
+
+def test_a_plan_as_a_page(golden: Golden) -> None:
+    """Its text; the markup is the business of test_report.py."""
+    value = report.Report(project="shop", plan=compared(model_plan(), model_plan("unmeasured", known=False)))
+    body = report.html(value).partition("</head>")[2].partition("<script")[0]
+    golden("plan-page", "\n".join(filter(None, map(unescape, re.split(r"(?:<[^>]*>)+", body)))))
 
 
 @given(st.integers(1, 60), st.integers(900, 20_000))

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from baseload.engine.interface import Op, Outcome, StepStarted
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
-from baseload.planner.prices import book_for
+from baseload.planner.prices import PriceBook, book_for
 from baseload.planner.spec.model import Container, ModelSpec, SecretRef
 from baseload.providers.runpod.fields import Effect, effect
 
@@ -51,7 +51,7 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
     """The plan; `outcome` is a preview's, None where there is no state to compare with. `stored` as `secrets_of`."""
     uses, now = secrets_of(sources, stored), datetime.now(UTC)
     specs, remarks = _with_logs(sources.specs, now)
-    book = book_for(sources.project.root, sources.book)
+    book = book_of(sources)
 
     def at_these_prices(others: Sequence[ModelSpec]) -> Plan:
         return make_plan(_with_logs(others, now)[0], book, stack=sources.stack, generated_at=now)
@@ -71,14 +71,29 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
     )
 
 
+def book_of(sources: Sources) -> PriceBook:
+    """The prices of the project."""
+    return book_for(sources.project.root, sources.book)
+
+
+def with_logs_read(sources: Sources) -> Sources:
+    """The same with logs read now, for who needs them besides the plan: a long log is read once."""
+    specs, said = _with_logs(sources.specs, datetime.now(UTC))
+    return replace(sources, specs=specs, warnings=[*sources.warnings, *said])
+
+
 def _with_logs(specs: Sequence[ModelSpec], now: datetime) -> tuple[list[ModelSpec], list[Diagnostic]]:
     """The specs with their logs read, and what there is to say about these."""
-    if not any(spec.traffic and spec.traffic.log for spec in specs):
+    if not any(_unread(spec) for spec in specs):
         return list(specs), []
     from baseload.planner.traffic.log import with_log
 
-    read = [with_log(spec, now) for spec in specs]
+    read = [with_log(spec, now) if _unread(spec) else (spec, ()) for spec in specs]
     return [spec for spec, _ in read], [item for _, said in read for item in said]
+
+
+def _unread(spec: ModelSpec) -> bool:
+    return spec.traffic is not None and spec.traffic.log is not None and spec.traffic.observed is None
 
 
 def changes_of(steps: Iterable[StepStarted]) -> list[Change]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from baseload.cli.options import Book, Invocation, MaxAge
 from baseload.planner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from baseload.cli.planning import Sources
+    from baseload.planner.plan import Plan
 
 Refresh = Annotated[bool, typer.Option("--refresh", help="Read first what really is, and compare with that.")]
 
@@ -29,6 +33,9 @@ def plan(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment or a job's summary.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a page to read, step through and print.")
+    ] = None,
     book: Book = None,
     max_age: MaxAge = None,
     refresh: Refresh = False,
@@ -44,7 +51,7 @@ def plan(
     import json
     import sys
 
-    from baseload.cli.planning import Sources, plan_of
+    from baseload.cli.planning import Sources, plan_of, with_logs_read
     from baseload.cli.project import choose_stack, locate, look_up, read_specs
     from baseload.cli.views import explain as explanation
     from baseload.cli.views import markdown as report
@@ -56,6 +63,8 @@ def plan(
     sources = Sources(
         project=project, stack=stack, specs=specs, warnings=warnings, base=base, book=book, max_age_days=max_age
     )
+    if html is not None:
+        sources = with_logs_read(sources)
     known, outcome = look_up(project, stack), None
     if known.exists is not False:
         from baseload.cli.preview import preview
@@ -64,6 +73,8 @@ def plan(
     made = plan_of(sources, outcome, known.secrets)
     if out is not None:
         out.write_text(json.dumps(made.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if html is not None:
+        _write_page(html, sources, made)
     run.terminal.warn(made.diagnostics)
     if markdown and not run.options.json:
         sys.stdout.write(report.markdown(report.Report(project=project.name, plan=made)) + "\n")
@@ -71,7 +82,19 @@ def plan(
         run.terminal.show(explanation if explain else view, made)
     if out is not None:
         run.terminal.note(f"wrote {out}; `deploy up --plan {out}` applies exactly this")
+    if html is not None:
+        run.terminal.note(f"wrote {html}: one file, which loads nothing from anywhere")
     if made.breached:
         return ExitCode.LIMIT_BREACHED
     changes = made.changes is None or bool(made.changes)  # of a stack without state everything would be created
     return ExitCode.CHANGES_FOUND if expect_no_changes and changes else ExitCode.OK
+
+
+def _write_page(file: Path, sources: Sources, made: Plan) -> None:
+    from baseload.cli.planning import book_of
+    from baseload.cli.views.report import Report, html
+    from baseload.planner.sweep import sweep
+
+    book = book_of(sources)
+    sweeps = {spec.name: sweep(spec, book) for spec in sources.specs}
+    file.write_text(html(Report(project=sources.project.name, plan=made, sweeps=sweeps)), encoding="utf-8")
