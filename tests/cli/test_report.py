@@ -26,6 +26,9 @@ from baseload.planner.spec import load
 from baseload.planner.sweep import Sweep, sweep
 
 EVIL = """</script><script>alert(1)</script><!--<img src=x onerror='alert(2)'>"' style="x" javascript:&lt;"""
+KEYS = {"what", "op", "limit", "price", "id", "limits_broken", "parts_usd"}
+"""Of what is known by name in the code and comes from no spec."""
+
 VOID = {"meta", "link", "input"}
 
 SPEC = """\
@@ -159,9 +162,7 @@ def _with_text(value: Any, text: str) -> Any:
         return type(value)(_with_text(item, text) for item in value)
     if not is_dataclass(value):
         return value
-    keys = (
-        set() if isinstance(value, Report | Plan | Sweep) else {"what", "op", "limit", "price", "id", "limits_broken"}
-    )
+    keys = set() if isinstance(value, Report | Plan | Sweep) else KEYS
     changed = {item.name: _with_text(getattr(value, item.name), text) for item in fields(value) if item.init}
     kept = {key: getattr(value, key) for key in keys & changed.keys() if not is_dataclass(getattr(value, key))}
     named = {"urn": f"urn::{text}::{text}"} if "urn" in changed else {}

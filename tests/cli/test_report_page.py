@@ -194,8 +194,11 @@ def test_keys_and_buttons_step_through_the_planners_figures(tab: Tab, page: Path
     for figure, shown in there["figures"].items():
         assert text(tab, figure) == shown
     assert there["figures"]["month"] != model["points"][traffic][idle][least]["figures"]["month"]
-    width = tab.value("document.querySelector('[data-bar=\"always_on\"]').getAttribute('width')")
-    assert float(width.rstrip("%")) == there["bars"]["always_on"][1] > 0
+    part = max(range(len(there["parts"])), key=lambda number: there["parts"][number][1])
+    width = tab.value(f"document.querySelector('rect[data-part=\"{part}\"]').getAttribute('width')")
+    assert float(width.rstrip("%")) == there["parts"][part][1] > 0
+    amounts = tab.value("[...document.querySelector('.split').querySelectorAll('span')].map((one) => one.textContent)")
+    assert amounts == [amount for _, _, amount in there["parts"]]
     assert tab.value(f"{controls.format(0)}.getAttribute('aria-valuetext')") == model["axes"][0][traffic + 2]
     cell = "row.querySelector('[data-cell=\"month\"]').textContent"
     bills = tab.value(f"[...document.querySelector('[data-targets]').rows].map((row) => {cell})")

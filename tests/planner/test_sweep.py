@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseload.planner.compare import compare
 from baseload.planner.cost import cost_of
 from baseload.planner.prices import bundled
 from baseload.planner.spec import load
 from baseload.planner.spec.model import Batch, Curve, ModelSpec, RequestCount, Traffic
 from baseload.planner.sweep import FACTORS, Sweep, scaled, sweep
+from baseload.planner.targets.aws import LambdaSagemaker
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.runpod import RunpodPod
 from baseload.planner.traffic.profile import profile_of
 
 BOOK = bundled()
@@ -42,7 +44,7 @@ def swept(spec: ModelSpec) -> Sweep:
 def test_every_point_is_the_bill_of_that_spec(spec: ModelSpec, swept: Sweep) -> None:
     cost = cost_of(spec, BOOK)
     assert swept.here.monthly_usd == cost.monthly_usd
-    assert swept.here.split_usd == cost.split_usd
+    assert swept.here.parts_usd == {line.what: line.amount_usd for line in cost.lines}
     assert (swept.idle_timeouts_s, swept.workers_min, swept.own) == ((1, 2, 5, 10, 30), (0, 1, 2), (3, 2, 0))
     half, twice = (swept.points[FACTORS.index(Decimal(f))][2][0].monthly_usd.expected for f in ("0.5", "2"))
     assert (half, twice) == (cost.monthly_usd.low, cost.monthly_usd.high)
@@ -53,10 +55,11 @@ def test_every_point_is_the_bill_of_that_spec(spec: ModelSpec, swept: Sweep) -> 
     assert swept.points[3][4][0].monthly_usd == cost_of(idle, BOOK).monthly_usd
 
 
-def test_the_latency_is_that_of_the_comparison(spec: ModelSpec, swept: Sweep) -> None:
-    own = next(row for row in compare(spec, BOOK).rows if row.own)
-    assert (swept.here.p95_s, swept.here.cold_share) == (own.p95_s, own.cold_share)
-    assert swept.points[3][2][2].cold_share == 0.0
+def test_the_latency_is_the_plans(spec: ModelSpec, swept: Sweep) -> None:
+    assert swept.here.response == cost_of(spec, BOOK).response
+    always_on = swept.points[3][2][2].response
+    assert always_on is not None
+    assert always_on.cold_share == 0
 
 
 def test_what_the_cheapest_of_a_target_costs_stands_in_its_comparison(swept: Sweep) -> None:
@@ -83,7 +86,8 @@ def test_overload_is_said_where_it_begins(spec: ModelSpec) -> None:
     assert not swept.points[0][2][0].warnings
     last = swept.points[-1][2][0]
     assert any("8.3 requests in service, more than the 2" in text for text in last.warnings)
-    assert (last.p95_s, last.cold_share, last.usd_per_1000_requests) == (None, None, None)
+    assert last.usd_per_1000_requests is None
+    assert last.response is None or last.response.p95_s is None
 
 
 @given(
@@ -102,3 +106,28 @@ def test_scaled_traffic_keeps_the_shape_of_its_week(traffic: Traffic, factor: De
     assert now is not None
     assert more is not None
     assert [rate for _, rate in more.stretches] == pytest.approx([rate * float(factor) for _, rate in now.stretches])
+
+
+@pytest.mark.parametrize(
+    ("target", "timeouts", "minimums"),
+    [
+        (Modal(gpu="L4", containers_max=3), (10, 30, 60, 120, 300), (0, 1, 2)),
+        (LambdaSagemaker(instance="ml.g6.xlarge", instances_max=2), (None,), (1, 2)),
+        (RunpodPod(gpu="NVIDIA GeForce RTX 4090"), (None,), (0,)),
+    ],
+)
+def test_each_target_has_its_own_settings(
+    target: Modal | LambdaSagemaker | RunpodPod,
+    timeouts: tuple[int | None, ...],
+    minimums: tuple[int, ...],
+    spec: ModelSpec,
+) -> None:
+    assert spec.traffic is not None
+    idle = replace(spec, target=target, traffic=replace(spec.traffic, requests_per_day=Decimal(0)))
+    swept = sweep(idle, BOOK)
+    assert (swept.idle_timeouts_s, swept.workers_min) == (timeouts, minimums)
+    assert swept.here.monthly_usd == cost_of(idle, BOOK).monthly_usd
+    for row in swept.points[0]:
+        bills = [point.monthly_usd.expected for point in row if point.monthly_usd.expected is not None]
+        assert len(bills) == len(minimums)
+        assert bills == sorted(bills)

@@ -6,26 +6,41 @@ between two points. Uses the closed form alone, which makes a hundred points a m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from baseload.planner.compare import Comparison, Status, compare
 from baseload.planner.compare.row import Row
-from baseload.planner.cost import Cost, Split, Spread, cost_of
+from baseload.planner.cost import ResponseTime, Spread, cost_of
 from baseload.planner.diagnostics import Severity
-from baseload.planner.latency import Latency, latency_over
 from baseload.planner.prices import PriceBook
-from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, RunpodMode, RunpodTarget, Traffic
-from baseload.planner.targets.demand import demand_of
-from baseload.planner.targets.workers import Fleet, pool_of
+from baseload.planner.spec.model import ModelSpec, RunpodMode, RunpodTarget, Traffic
+from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.rented import Rented
 
 FACTORS = tuple(map(Decimal, ("0.1", "0.25", "0.5", "1", "2", "4", "10")))
 """Of the expected traffic: two decades, close where a decision is near."""
 
 IDLE_TIMEOUTS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
-"""What RunPod takes is from one second to an hour: docs.runpod.io/serverless/endpoints, 2026-08-20."""
+"""From a second to an hour: what RunPod takes (its REST API v2, `workers.idleTimeout`, 2026-08-20)."""
+
+MODAL_S = (2, 1200)
+"""What Modal takes: `scaledown_window` of modal.com/docs/guide/cold-start as read on 2026-08-20."""
 
 IDLE_STEPS, MINIMUM_STEPS = 5, 3
+
+_TIMEOUT = {RunpodTarget: "idle_timeout_s", Modal: "scaledown_s", Rented: "idle_timeout_s", Hybrid: "idle_timeout_s"}
+_MINIMUM = {
+    RunpodTarget: ("workers_min", "workers_max"),
+    Modal: ("containers_min", "containers_max"),
+    Rented: ("workers_min", "workers_max"),
+    LambdaSagemaker: ("instances_min", "instances_max"),
+    SagemakerServerless: ("provisioned", "max_concurrency"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +48,12 @@ class Point:
     """The spec's own target at one traffic, idle timeout and minimum of workers. None is unknown."""
 
     monthly_usd: Spread
-    split_usd: Split
+    parts_usd: Mapping[str, Decimal]
+    """The expected month by what is billed, as the lines of the bill call it."""
     at_least_usd: Decimal
     usd_per_1000_requests: Decimal | None
     hourly_worst_case_usd: Decimal | None
-    p95_s: float | None
-    """From arrival to answer at the expected traffic."""
-    cold_share: float | None
-    """Of the requests, those that wait for a worker to start."""
+    response: ResponseTime | None
     warnings: tuple[str, ...]
     """For instance that more comes than all workers serve."""
 
@@ -51,7 +64,7 @@ class Sweep:
 
     factors: tuple[Decimal, ...]
     requests_per_day: tuple[Decimal | None, ...]
-    idle_timeouts_s: tuple[int | None, ...]
+    idle_timeouts_s: tuple[int | Decimal | None, ...]
     """One None where the target has no idle timeout to set."""
     workers_min: tuple[int, ...]
     own: tuple[int, int, int]
@@ -68,9 +81,13 @@ class Sweep:
         return self.points[traffic][idle][least]
 
     def cheapest(self, target: str) -> tuple[Row | None, ...]:
-        """By traffic, the row of the smallest expected month on a target; None where it has none."""
+        """By traffic, the smallest expected month on a target with the spec's precision; None where it has none."""
         return tuple(
-            next((row for row in found.of(Status.RANKED) if row.target == target), None) for found in self.comparisons
+            next(
+                (row for row in found.of(Status.RANKED) if row.target == target and not row.another_precision),
+                None,
+            )
+            for found in self.comparisons
         )
 
 
@@ -110,13 +127,16 @@ def scaled(traffic: Traffic | None, factor: Decimal) -> Traffic | None:
     )
 
 
-def with_settings(spec: ModelSpec, idle_timeout_s: int | None, workers_min: int) -> ModelSpec:
-    """The spec with these settings of its target; on RunPod a minimum above zero is mode `active`."""
-    target = spec.target
-    if not isinstance(target, RunpodTarget):
-        return spec
-    mode = RunpodMode.ACTIVE if workers_min else RunpodMode.FLEX
-    return replace(spec, target=replace(target, mode=mode, workers_min=workers_min, idle_timeout_s=idle_timeout_s))
+def with_settings(spec: ModelSpec, idle_timeout_s: int | Decimal | None, workers_min: int) -> ModelSpec:
+    """The spec with these settings, as far as its target has them; on RunPod a minimum above zero is mode `active`."""
+    target, changed = spec.target, dict[str, Any]()
+    if type(target) in _TIMEOUT:
+        changed[_TIMEOUT[type(target)]] = idle_timeout_s
+    if type(target) in _MINIMUM:
+        changed[_MINIMUM[type(target)][0]] = workers_min
+    if isinstance(target, RunpodTarget):
+        changed["mode"] = RunpodMode.ACTIVE if workers_min else RunpodMode.FLEX
+    return replace(spec, target=replace(target, **changed)) if changed else spec
 
 
 # --------------------------------------------------------------------------------------------------------------- axes
@@ -124,61 +144,51 @@ def _rate(spec: ModelSpec) -> Decimal | None:
     return spec.traffic.requests_per_day if spec.traffic else None
 
 
-def _timeout(spec: ModelSpec) -> int | None:
-    return spec.target.idle_timeout_s if isinstance(spec.target, RunpodTarget) else None
+def _timeout(spec: ModelSpec) -> int | Decimal | None:
+    """None where there is none to set, and where the target's own is not known."""
+    name = _TIMEOUT.get(type(spec.target))
+    found: int | Decimal | None = getattr(spec.target, name) if name else None
+    return found
 
 
 def _minimum(spec: ModelSpec) -> int:
-    return spec.target.workers_min if isinstance(spec.target, RunpodTarget) else 0
+    names = _MINIMUM.get(type(spec.target))
+    return getattr(spec.target, names[0]) if names else 0
 
 
-def _timeouts(spec: ModelSpec) -> tuple[int | None, ...]:
+def _timeouts(spec: ModelSpec) -> tuple[int | Decimal | None, ...]:
     """The spec's own, with those next to it."""
     own = _timeout(spec)
     if own is None:
         return (None,)
-    ladder = sorted({*IDLE_TIMEOUTS_S, own})
+    least, most = MODAL_S if isinstance(spec.target, Modal) else (IDLE_TIMEOUTS_S[0], IDLE_TIMEOUTS_S[-1])
+    others = (each for each in IDLE_TIMEOUTS_S if least <= each <= most and each != own)
+    ladder = sorted([own, *(type(own)(each) for each in others)])
     first = min(max(ladder.index(own) - IDLE_STEPS // 2, 0), len(ladder) - IDLE_STEPS)
     return tuple(ladder[first : first + IDLE_STEPS])
 
 
 def _minimums(spec: ModelSpec) -> tuple[int, ...]:
     """The spec's own, with those next to it; not where a schedule sets them, or the target has none to set."""
-    own = _minimum(spec)
-    if spec.schedule is not None or not isinstance(spec.target, RunpodTarget):
+    own, names = _minimum(spec), _MINIMUM.get(type(spec.target))
+    if spec.schedule is not None or names is None:
         return (own,)
-    first = max(own - 1, 0)
-    return tuple(range(first, max(min(first + MINIMUM_STEPS - 1, spec.target.workers_max), own) + 1))
+    lowest = min(own, 1) if isinstance(spec.target, LambdaSagemaker) else 0  # at zero instances every request fails
+    first = max(own - 1, lowest)
+    return tuple(range(first, max(min(first + MINIMUM_STEPS - 1, getattr(spec.target, names[1])), own) + 1))
 
 
 def _point(spec: ModelSpec, book: PriceBook) -> Point:
     cost = cost_of(spec, book)
-    latency = _latency(spec, cost)
+    parts: dict[str, Decimal] = {}
+    for line in cost.lines:
+        parts[line.what] = parts.get(line.what, Decimal(0)) + line.amount_usd
     return Point(
         monthly_usd=cost.monthly_usd,
-        split_usd=cost.split_usd,
+        parts_usd=parts,
         at_least_usd=cost.at_least_usd,
         usd_per_1000_requests=cost.usd_per_1000_requests,
         hourly_worst_case_usd=cost.hourly_worst_case_usd,
-        p95_s=latency.p95_s if latency else None,
-        cold_share=latency.cold_share if latency and latency.p95_s is not None else None,
+        response=cost.response,
         warnings=tuple(item.summary for item in cost.diagnostics if item.severity is Severity.WARNING),
     )
-
-
-def _latency(spec: ModelSpec, cost: Cost) -> Latency | None:
-    """As the comparison has it for the same target; None where a figure is missing or the work comes in batches."""
-    demand, target = demand_of(replace(spec, performance=cost.performance)), spec.target
-    if demand is None or demand.service_s is None or not isinstance(target, RunpodTarget):
-        return None
-    if demand.cold_start_s is None and target.workers_min < target.workers_max:
-        return None
-    if isinstance(target.scaling, RequestCount):
-        demand = replace(demand, concurrency=min(demand.concurrency, target.scaling.requests))
-    fleet = Fleet(
-        workers_min=target.workers_min,
-        workers_max=target.workers_max,
-        idle_timeout_s=Decimal(target.idle_timeout_s or 0),
-        start_delay_s=target.scaling.seconds if isinstance(target.scaling, QueueDelay) else Decimal(0),
-    )
-    return latency_over([(float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()])

@@ -40,33 +40,44 @@ def share(amount: Decimal | None, most: Decimal) -> float:
     return 0.0 if amount is None or most <= 0 else min(float(amount / most) * ACROSS, ACROSS)
 
 
+FILLS = (
+    "",
+    "M-1 7L7 -1M-1 1L1 -1M5 7L7 5",
+    "M1.5 3h3M3 1.5v3",
+    "M0 3H6M3 0V6",
+    "M3 0V6",
+    "M0 3H6",
+    "M-1 -1L7 7M5 -1L7 1M-1 5L1 7",
+)
+"""Each a colour and a pattern; more parts than these begin anew."""
+
+
 def patterns() -> Html:
     """Fills for the parts of a bill, once in a page."""
-    size: dict[str, str | int] = {"width": 6, "height": 6, "patternUnits": "userSpaceOnUse"}
     drawn = [
-        tag("pattern", _fill("busy"), id="fill-busy", **size),
-        tag("pattern", _fill("idle"), _stroke("M-1 7L7 -1M-1 1L1 -1M5 7L7 5"), id="fill-idle", **size),
         tag(
-            "pattern", _fill("cold_start"), tag("circle", cx=3, cy=3, r=1.2, class_="dot"), id="fill-cold_start", **size
-        ),
-        tag("pattern", _fill("always_on"), _stroke("M0 3H6M3 0V6"), id="fill-always_on", **size),
+            "pattern",
+            tag("rect", width=6, height=6, class_=f"tint-{number}"),
+            tag("path", d=path, class_="ink") if path else None,
+            id=f"fill-{number}",
+            width=6,
+            height=6,
+            patternUnits="userSpaceOnUse",
+        )
+        for number, path in enumerate(FILLS)
     ]
     return tag("svg", tag("defs", *drawn), width=0, height=0, aria_hidden="true", class_="defs")
 
 
-def _fill(name: str) -> Html:
-    return tag("rect", width=6, height=6, class_=f"tint-{name}")
+def _fill(number: int) -> str:
+    return f"url(#fill-{number % len(FILLS)})"
 
 
-def _stroke(path: str) -> Html:
-    return tag("path", d=path, class_="ink")
-
-
-def swatch(name: str) -> Html:
+def swatch(number: int) -> Html:
     """A sample of a fill, for a table."""
     return tag(
         "svg",
-        tag("rect", width=14, height=14, rx=2, fill=f"url(#fill-{name})"),
+        tag("rect", width=14, height=14, rx=2, fill=_fill(number)),
         width=14,
         height=14,
         aria_hidden="true",
@@ -74,8 +85,8 @@ def swatch(name: str) -> Html:
     )
 
 
-def bar(parts: Sequence[tuple[str, float, float]], low: float, high: float, label: str) -> Html:
-    """Parts as (name, from, width), and the range below them; all in per cent."""
+def bar(parts: Sequence[tuple[float, float]], low: float, high: float, label: str) -> Html:
+    """Parts as (from, width), and the range below them; all in per cent."""
     drawn = [
         tag(
             "rect",
@@ -83,10 +94,10 @@ def bar(parts: Sequence[tuple[str, float, float]], low: float, high: float, labe
             y=0,
             width=f"{width:.2f}%",
             height=30,
-            fill=f"url(#fill-{name})",
-            data_bar=name,
+            fill=_fill(number),
+            data_part=number,
         )
-        for name, start, width in parts
+        for number, (start, width) in enumerate(parts)
     ]
     whisker = [
         tag("line", x1=f"{low:.2f}%", x2=f"{high:.2f}%", y1=42, y2=42, data_bar="range"),

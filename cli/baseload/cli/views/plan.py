@@ -108,7 +108,7 @@ def _model(model: ModelPlan, change: MonthChange | None, page: Page) -> list[str
     if model.monthly_usd.expected is None and model.at_least_usd:
         lines.append(f"  at least {usd(model.at_least_usd)} a month")
     if model.deadline is not None:
-        lines += wrapped(_deadline(model.deadline), page.width, indent=2, hanging=2)
+        lines += wrapped(batch(model.deadline), page.width, indent=2, hanging=2)
     lines += ends(model, page)
     lines += wrapped(f"latency: {latency(model.response)}", page.width, indent=2, hanging=2)
     if model.cheaper is not None:
@@ -208,7 +208,8 @@ def _spread(text: str, amounts: Spread, page: Page) -> list[str]:
     return [text, usd(amounts.low), page.bold(usd(amounts.expected)), usd(amounts.high)]
 
 
-def _deadline(deadline: Deadline) -> str:
+def batch(deadline: Deadline) -> str:
+    """How the batch of a day does, and what it takes to be in time."""
     takes = "never done" if deadline.takes_s is None else f"done in {seconds(float(deadline.takes_s))}"
     if deadline.workers_needed is None:
         enough = "no number of workers is enough"

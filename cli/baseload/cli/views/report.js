@@ -33,14 +33,19 @@ function start(article, model) {
     every("[data-figure]", (place) => { place.textContent = figures[place.dataset.figure]; });
     every(".warning", (place) => { place.hidden = !figures.warning; });
     every("[data-reset]", (button) => { button.disabled = own; });
-    for (const [name, [from, to]] of Object.entries(point.bars)) {
-      every(`[data-bar="${name}"]`, (part) => {
-        part.setAttribute(name === "range" ? "x1" : "x", `${from}%`);
-        part.setAttribute(name === "range" ? "x2" : "width", `${to}%`);
+    point.parts.forEach(([from, width, text], part) => {
+      every(`rect[data-part="${part}"]`, (bar) => {
+        bar.setAttribute("x", `${from}%`);
+        bar.setAttribute("width", `${width}%`);
       });
-    }
+      every(`span[data-part="${part}"]`, (place) => { place.textContent = text; });
+    });
+    every("[data-bar=range]", (line) => {
+      line.setAttribute("x1", `${point.range[0]}%`);
+      line.setAttribute("x2", `${point.range[1]}%`);
+    });
     ["low", "high"].forEach((end, place) => every(`[data-bar="${end}"]`, (line) => {
-      for (const side of ["x1", "x2"]) line.setAttribute(side, `${point.bars.range[place]}%`);
+      for (const side of ["x1", "x2"]) line.setAttribute(side, `${point.range[place]}%`);
     }));
     every("[data-setting]", (cell) => {
       const [idle, least] = cell.dataset.setting.split(",").map(Number);

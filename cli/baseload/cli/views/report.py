@@ -18,14 +18,14 @@ from typing import Any
 
 from baseload.cli.terminal import WIDE, Page
 from baseload.cli.views import charts
-from baseload.cli.views import explain as explain_view
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.html import Html, data, joined, tag
 from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, usd
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
-from baseload.planner.cost import Spread
+from baseload.planner.cost import ResponseTime, Spread
 from baseload.planner.diagnostics import Diagnostic
+from baseload.planner.explain import TOTAL
 from baseload.planner.plan import ModelPlan, Plan, Verdict
 from baseload.planner.sweep import Point, Sweep
 from baseload.planner.targets import TARGETS
@@ -39,6 +39,7 @@ MOST_CURVES = 6
 AXES = ("traffic", "idle timeout", "min workers")
 STATUSES = {
     Status.SAME_SPEED: "If these GPUs were as fast as the spec's own, which is not known",
+    Status.NO_GAIN: "No gain",
     Status.UNKNOWN: "Unknown",
     Status.UNPRICED: "Unpriced",
     Status.IMPOSSIBLE: "Not possible",
@@ -257,6 +258,7 @@ def _models(value: Report) -> Iterator[Html]:
             "article",
             tag("h2", model.name),
             tag("p", model.target, class_="target"),
+            *_said(model, swept),
             *(_own(swept) if swept else []),
             *(_elsewhere(swept) if swept else []),
             *_bill(model, value.plan),
@@ -275,6 +277,27 @@ def _limits(model: ModelPlan, plan: Plan) -> Iterator[Html]:
         )
 
 
+def _said(model: ModelPlan, swept: Sweep | None) -> Iterator[Html]:
+    """What the plan says beside its figures."""
+    if model.cheaper is not None:
+        yield tag("p", tag("b", "Cheaper on this target: "), plan_view.cheaper(model.cheaper))
+    if model.deadline is not None:
+        yield tag("p", plan_view.batch(model.deadline))
+    if swept is not None and swept.here.monthly_usd.expected != model.monthly_usd.expected:
+        planned, formulas = usd(model.monthly_usd.expected), usd(swept.here.monthly_usd.expected)
+        said = (
+            f"The plan's month is {planned}, by simulation: the formulas are in doubt here. What can be stepped "
+            f"through is by the formulas, {formulas} for the spec as it stands: good for comparing."
+        )
+        yield tag("p", said, class_="warning")
+    for month in model.growth:
+        if month.month > 1:
+            yield tag(
+                "p",
+                f"Month {month.month}, at {_count(month.requests_per_day)} requests a day: {usd(month.monthly_usd)}",
+            )
+
+
 def _own(swept: Sweep) -> Iterator[Html]:
     """The spec at one point, and the controls that choose it."""
     shown = _figures(swept, *swept.own)
@@ -291,7 +314,7 @@ def _own(swept: Sweep) -> Iterator[Html]:
             class_="cards",
         ),
         tag("p", shown["warning"], class_="warning", data_figure="warning", hidden=not shown["warning"]),
-        _split(swept, shown),
+        _split(swept),
         _settings(swept),
     )
 
@@ -337,7 +360,7 @@ def _axes(swept: Sweep) -> tuple[list[str], list[str], list[str]]:
         for rate, factor in zip(swept.requests_per_day, swept.factors, strict=True)
     ]
     timeouts = [
-        "none to set" if each is None else seconds(each).replace(".0 s", " s") for each in swept.idle_timeouts_s
+        "none to set" if each is None else seconds(float(each)).replace(".0 s", " s") for each in swept.idle_timeouts_s
     ]
     named = (rates, timeouts, [str(least) for least in swept.workers_min])
     for names, own in zip(named, swept.own, strict=True):
@@ -360,24 +383,40 @@ def _plain(number: Decimal) -> str:
 def _figures(swept: Sweep, traffic: int, idle: int, least: int) -> dict[str, str]:
     """The texts of one point, by the name of their place in the page."""
     point = swept.points[traffic][idle][least]
-    month = point.monthly_usd
+    month, response = point.monthly_usd, point.response
     at_least = f"at least {usd(point.at_least_usd)}" if point.at_least_usd else "the warnings say what is missing"
     return {
         "month": usd(month.expected),
         "range": f"range {_range(month)}" if month.expected is not None else at_least,
         "per_1000": usd(point.usd_per_1000_requests),
         "worst": usd(point.hourly_worst_case_usd),
-        "p95": UNKNOWN if point.p95_s is None else seconds(point.p95_s),
-        "cold": "" if point.cold_share is None else f"{_share(point.cold_share)} cold starts",
+        "p95": _within(response),
+        "cold": "; ".join(_besides(response)),
         "warning": " ".join(f"{text[:1].upper()}{text[1:]}." for text in point.warnings),
-        **{f"split-{name}": usd(getattr(point.split_usd, name)) for name, _ in plan_view.SPLIT},
     }
 
 
-def _share(value: float) -> str:
+def _within(response: ResponseTime | None) -> str:
+    return UNKNOWN if response is None or response.p95_s is None else seconds(float(response.p95_s))
+
+
+def _besides(response: ResponseTime | None) -> Iterator[str]:
+    if response is None:
+        return
+    if response.cold_share is not None:
+        yield f"{_share(response.cold_share)} cold starts"
+    if response.refused_share:
+        yield f"{_share(response.refused_share)} refused at the cap"
+    if response.added:
+        ends = ([getattr(stage, end) for stage in response.added] for end in ("low_s", "high_s"))
+        low, high = (UNKNOWN if None in known else seconds(float(sum(known))) for known in ends)
+        yield f"on the way {low} to {high} more"
+
+
+def _share(value: float | Decimal) -> str:
     if value <= 0:
         return "no"
-    return "under 0.1 %" if value < 0.001 else f"{value * 100:.3g} %"
+    return "under 0.1 %" if value < Decimal("0.001") else f"{float(value) * 100:.3g} %"
 
 
 def _scale(swept: Sweep, traffic: int) -> Decimal:
@@ -386,34 +425,45 @@ def _scale(swept: Sweep, traffic: int) -> Decimal:
     return max((amount for month in months for amount in (month.high, month.expected) if amount), default=Decimal(0))
 
 
-def _bars(point: Point, most: Decimal) -> dict[str, tuple[float, float]]:
-    """From and width in per cent, by part; and the range."""
-    start, found = 0.0, {}
-    for name, _ in plan_view.SPLIT:
-        width = charts.share(getattr(point.split_usd, name), most)
-        found[name] = (start, width)
+def _names(swept: Sweep) -> list[str]:
+    """What is billed at any point; what no point bills is left out."""
+    points = [point for rows in swept.points for row in rows for point in row]
+    names = dict.fromkeys(name for point in points for name in point.parts_usd)
+    return [name for name in names if any(point.parts_usd.get(name) for point in points)]
+
+
+def _parts(swept: Sweep, point: Point, most: Decimal) -> list[tuple[float, float, str]]:
+    """From and width in per cent, and the amount."""
+    start, found = 0.0, []
+    for name in _names(swept):
+        amount = point.parts_usd.get(name, Decimal(0))
+        width = round(charts.share(amount, most), 2)
+        found.append((round(start, 2), width, usd(amount)))
         start += width
-    low, high = (charts.share(end, most) for end in (point.monthly_usd.low, point.monthly_usd.high))
-    return {**found, "range": (low, high)}
+    return found
 
 
-def _split(swept: Sweep, shown: Mapping[str, str]) -> Html | None:
-    point = swept.here
-    if point.monthly_usd.expected is None:
+def _ends(point: Point, most: Decimal) -> tuple[float, float]:
+    """Of the range, in per cent."""
+    low, high = (round(charts.share(end, most), 2) for end in (point.monthly_usd.low, point.monthly_usd.high))
+    return low, high
+
+
+def _split(swept: Sweep) -> Html | None:
+    point, most = swept.here, _scale(swept, swept.own[0])
+    parts = _parts(swept, point, most)
+    if point.monthly_usd.expected is None or not parts:
         return None
-    bars = _bars(point, _scale(swept, swept.own[0]))
-    low, high = bars.pop("range")
     drawing = charts.bar(
-        [(name, *place) for name, place in bars.items()],
-        low,
-        high,
+        [(start, width) for start, width, _ in parts],
+        *_ends(point, most),
         "The parts of the expected month, as in the table below, and below them the range from its low to its high end",
     )
     rows = [
-        [joined(charts.swatch(name), said), tag("span", shown[f"split-{name}"], data_figure=f"split-{name}")]
-        for name, said in plan_view.SPLIT
+        [joined(charts.swatch(number), plan_view.what_is(name)), tag("span", amount, data_part=number)]
+        for number, (name, (_, _, amount)) in enumerate(zip(_names(swept), parts, strict=True))
     ]
-    table = _table("What is paid for", ("what workers do", "a month"), rows, numbers=(1,), class_="split")
+    table = _table("What is paid for", ("part", "a month"), rows, numbers=(1,), class_="split")
     return tag("div", tag("div", drawing, class_="bar"), table, class_="paid")
 
 
@@ -442,15 +492,7 @@ def _settings(swept: Sweep) -> Html | None:
 
 
 def _setting(point: Point) -> Html:
-    return joined(tag("span", _month(point)), tag("small", _within(point)))
-
-
-def _month(point: Point) -> str:
-    return usd(point.monthly_usd.expected)
-
-
-def _within(point: Point) -> str:
-    return UNKNOWN if point.p95_s is None else seconds(point.p95_s)
+    return joined(tag("span", usd(point.monthly_usd.expected)), tag("small", _within(point.response)))
 
 
 # -------------------------------------------------------------------------------------------------------------- targets
@@ -472,9 +514,11 @@ def _chosen(swept: Sweep, traffic: int) -> list[Row]:
     ranked, kinds = found.of(Status.RANKED), set[str]()
     chosen = []
     for at, row in enumerate(ranked):
-        if at < MOST_ROWS or row.own or row is found.best_deployable or row.target not in kinds:
+        new = row.target not in kinds and not row.another_precision
+        if at < MOST_ROWS or row.own or row is found.best_deployable or new:
             chosen.append(row)
-        kinds.add(row.target)
+        if new:
+            kinds.add(row.target)
     return chosen
 
 
@@ -493,7 +537,7 @@ def _cells(swept: Sweep, traffic: int) -> list[dict[str, Any]]:
         {
             "rank": str(rank[id(row)]),
             "target": row.target,
-            "gpu": " ".join(filter(None, [_gpu(row), row.mode])),
+            "gpu": _what(row),
             "month": usd(row.monthly_usd.expected),
             "range": _range(row.monthly_usd),
             "p95": UNKNOWN if row.p95_s is None else seconds(row.p95_s),
@@ -510,6 +554,11 @@ def _gpu(row: Row) -> str:
     return row.gpus.replace("NVIDIA ", "").replace("GeForce ", "").replace(" Generation", "")
 
 
+def _what(row: Row) -> str:
+    mode = f"{row.mode}, {row.precision}" if row.another_precision else row.mode
+    return " ".join(filter(None, [_gpu(row), mode]))
+
+
 def _notes(row: Row) -> Iterator[str]:
     if row.own:
         yield "your spec"
@@ -517,6 +566,8 @@ def _notes(row: Row) -> Iterator[str]:
         yield "deployable"
     if not row.distinguishable:
         yield "not distinguishable from the first"
+    if row.another_precision:
+        yield "weights in another format: quality may differ"
     if row.limits_broken:
         yield f"above the limit {' and '.join(plan_view.LIMITS[name] for name in row.limits_broken)}"
     if row.added_s is not None:
@@ -558,7 +609,7 @@ def _all(ranked: Sequence[Row]) -> Html:
     rows = [
         [
             str(at),
-            joined(tag("b", row.target), f" {_gpu(row)} {row.mode}"),
+            joined(tag("b", row.target), f" {_what(row)}"),
             usd(row.monthly_usd.expected),
             _range(row.monthly_usd),
             UNKNOWN if row.p95_s is None else seconds(row.p95_s),
@@ -628,7 +679,7 @@ def _by_traffic(swept: Sweep) -> Iterator[Html]:
     rows = []
     for number, (curve, cheapest) in enumerate(curves):
         cells = [
-            joined(usd(amount), tag("small", f"{_gpu(row)} {row.mode}") if row else None)
+            joined(usd(amount), tag("small", _what(row)) if row else None)
             for amount, row in zip(curve.usd, cheapest, strict=True)
         ]
         rows.append([joined(charts.sample(number), tag("span", curve.name)), *cells])
@@ -643,16 +694,22 @@ def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
     if not model.lines:
         return
     rows = [
-        [explain_view.NAMES[line.what], f"{line.quantity:,}", _plain(line.unit_price_usd), usd(line.amount_usd)]
+        [
+            plan_view.what_is(line.what),
+            f"{line.quantity:,}",
+            line.unit,
+            _plain(line.unit_price_usd),
+            usd(line.amount_usd),
+        ]
         for line in model.lines
         if line.quantity
     ]
     total = sum((line.amount_usd for line in model.lines), Decimal(0))
-    rows.append(["together", "", "", usd(total)])
+    rows.append(["together", "", "", "", usd(total)])
     bounds = [
         tag(
             "li",
-            tag("b", f"{explain_view.NAMES[item.what]}: {item.gpu_seconds:,} GPU-seconds"),
+            tag("b", f"{_quantity_name(item.what)}: {item.gpu_seconds:,} GPU-seconds"),
             tag("small", f"method: {item.method}"),
             *(
                 tag("small", f"{bound.kind} {bound.formula} = {bound.figures} = {bound.gpu_seconds:,}")
@@ -665,11 +722,15 @@ def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
     yield tag(
         "section",
         tag("h3", "The bill, line by line"),
-        _table("Lines of the bill", ("line", "GPU-seconds", "× USD", "= a month"), rows, numbers=(1, 2, 3)),
+        _table("Lines of the bill", ("line", "quantity", "unit", "× USD", "= a month"), rows, numbers=(1, 3, 4)),
         tag("p", ends, class_="quiet") if ends else None,
         *_limits(model, plan),
         _details("Quantities, and bounds to compute by hand", tag("ul", *bounds)) if bounds else None,
     )
+
+
+def _quantity_name(what: str) -> str:
+    return "all workers" if what == TOTAL else plan_view.what_is(what)
 
 
 def _assumptions(model: ModelPlan) -> Html:
@@ -713,8 +774,9 @@ def _data(value: Report, name: str) -> dict[str, Any]:
                 [
                     {
                         "figures": _figures(swept, traffic, idle, least),
-                        "bars": _bars(point, _scale(swept, traffic)),
-                        "setting": [_month(point), _within(point)],
+                        "parts": _parts(swept, point, _scale(swept, traffic)),
+                        "range": _ends(point, _scale(swept, traffic)),
+                        "setting": [usd(point.monthly_usd.expected), _within(point.response)],
                     }
                     for least, point in enumerate(row)
                 ]
