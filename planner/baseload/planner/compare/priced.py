@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MOST_STEADY = 1_000
 """Workers always on that are sized: each size is a sum over all of them."""
 
-END_RATES = 3
-"""Of the week, at the ends of the range: bills of a business week within 1 % of those at all rates."""
+END_GROUPS = 2
+"""Of rates of the week, at the ends of the range: bills of a business week within 1 % of those at all rates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ def _coarse(demand: Demand) -> Demand:
     parts = demand.in_parts()
     if any(part.workers_min is not None for part in parts):
         return demand
-    rates = quadrature([(float(part.share), float(part.requests_per_day)) for part in parts], END_RATES)
+    rates = quadrature([(float(part.share), float(part.requests_per_day)) for part in parts], END_GROUPS)
     return replace(demand, parts=tuple(Part(share=Decimal(a), requests_per_day=Decimal(b)) for a, b in rates))
 
 

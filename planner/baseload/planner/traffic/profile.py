@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate, settled
+from baseload.planner.rates import FINE, quadrature
 from baseload.planner.spec.model import Curve, Traffic
 
 HOURS = 168
@@ -23,10 +24,7 @@ HOURS = 168
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 MOST_NODES = 32
-"""More different rates than that are merged."""
-
-MERGED_NODES = 24
-"""Groups of equal time and work; merging to 24 to 32 moved bills by less than 0.1 % against all bins of a month."""
+"""More different rates than that are taken together: `rates.quadrature`."""
 
 QUIET = 0.1
 """An hour below this share of the busiest one is an off-hour."""
@@ -118,25 +116,8 @@ class RateProfile:
         quiet = shares.pop(0.0)
         nodes = [Node(share, rate) for rate, share in sorted(shares.items())]
         if len(nodes) > MOST_NODES:
-            nodes = _merged(nodes)
+            nodes = [Node(*node) for node in quadrature(nodes, FINE)]
         return (Node(quiet, 0.0), *nodes) if quiet > 0 else tuple(nodes)
-
-
-def _merged(nodes: Sequence[Node]) -> list[Node]:
-    """Neighbours merged into groups with equal shares of time plus work, each at its mean rate."""
-    time = math.fsum(node.share for node in nodes)
-    work = math.fsum(node.share * node.requests_per_s for node in nodes)
-    groups: dict[int, list[Node]] = {}
-    so_far = 0.0
-    for node in nodes:
-        weight = (node.share / time + node.share * node.requests_per_s / work) / 2
-        groups.setdefault(min(int((so_far + weight / 2) * MERGED_NODES), MERGED_NODES - 1), []).append(node)
-        so_far += weight
-    merged = []
-    for group in groups.values():
-        share = math.fsum(node.share for node in group)
-        merged.append(Node(share, math.fsum(node.share * node.requests_per_s for node in group) / share))
-    return merged
 
 
 # ------------------------------------------------------------------------------------------------- from a spec's words
