@@ -54,7 +54,6 @@ def checked(document: Document) -> SpecFile:
     spoiled = rules.spoiled({at for at, _ in violations} | document.broken)
     sections = rules.sections(content, spoiled)
     told += rules.broken_rules(document, sections, spoiled)
-    told += structure.not_evaluated(document)
     spec = None
     if not any(item.severity is Severity.ERROR for item in told):
         serves = sections.model or sections.container
@@ -67,6 +66,9 @@ def checked(document: Document) -> SpecFile:
             traffic=sections.traffic,
             performance=sections.performance,
             limits=values.limits(content.get("limits", {})),
+            service_level=values.service_level(content.get("service_level", {})),
+            requires=values.requires(content.get("requires", {})),
+            ops_cost_per_month_usd=values.ops_cost_per_month(content.get("ops_cost_per_month", {})),
             target=sections.runpod,
             digest=values.digest(content),
             content=values.without_environment(content),

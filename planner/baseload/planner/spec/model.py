@@ -164,6 +164,30 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServiceLevel:
+    """What the users may expect; None is nothing in particular."""
+
+    p95_s: Decimal | None = None
+    p99_s: Decimal | None = None
+    cold_starts: bool = True
+    """Whether requests may wait for a worker to start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requires:
+    """What a target must offer."""
+
+    residency: tuple[str, ...] = ()
+    """Parts of the world, in any of which requests may be processed; empty is anywhere."""
+    compliance: tuple[str, ...] = ()
+    """Attestations, all of them."""
+    managed: bool = False
+    """The provider runs the machines."""
+    own_infrastructure: bool = False
+    """It runs in an account or network of the user's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueueDelay:
     """Start a worker when a request has waited this long."""
 
@@ -265,6 +289,10 @@ class ModelSpec:
     """`sha256:` of the canonical content, without secret values (there are none in a spec)."""
     content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What was read, without the container's environment: enough to price it again."""
+    service_level: ServiceLevel = ServiceLevel()
+    requires: Requires = Requires()
+    ops_cost_per_month_usd: Mapping[str, Decimal] = field(default_factory=dict)
+    """What it costs to run beside the bill, by target or class: `serverless`, `dedicated`, `hybrid`."""
     schedule: Schedule | None = None
     """None: the target's own minimum, all the time."""
 

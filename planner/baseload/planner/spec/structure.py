@@ -9,7 +9,6 @@ The schema is the only source of what is allowed; nothing here names a key of it
 `x-not-with`          for a key, those that it has no meaning beside
 `x-wanted`            what a `pattern` means, in words
 `x-later`             keys (or values) that are planned and not supported yet
-`x-not-evaluated`     accepted, without effect yet
 `writeOnly`           (standard) nothing in it is repeated in a message but names: it may be a secret
 
 The schema avoids `anyOf` and has `oneOf` of required keys only, because a validator cannot tell which branch was
@@ -26,7 +25,7 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.diagnostics import Diagnostic, Location, Severity
+from baseload.planner.diagnostics import Diagnostic, Location
 from baseload.planner.gpus import POOLS, pools_with
 from baseload.planner.spec import schema as read_schema
 from baseload.planner.spec.source import At, Document, short
@@ -48,24 +47,6 @@ def violations(document: Document) -> Iterator[tuple[At, Diagnostic]]:
         at: At = tuple(error.absolute_path)
         if not any(at[: len(broken)] == broken for broken in document.broken):  # else reported, with a better reason
             yield from _Explanation(document, error, at).found()
-
-
-def not_evaluated(document: Document) -> Iterator[Diagnostic]:
-    """A warning for each key that is accepted and has no effect yet."""
-    return _not_evaluated(document, document.content, schema(), ())
-
-
-def _not_evaluated(document: Document, content: Any, rule: Schema, at: At) -> Iterator[Diagnostic]:
-    if not isinstance(content, Mapping):
-        return
-    for key, inner in rule.get("properties", {}).items():
-        if key not in content:
-            continue
-        if inner.get("x-not-evaluated"):
-            summary = f"{_name((*at, key))} is accepted but not evaluated yet"
-            where = document.key((*at, key))
-            yield Diagnostic(code="spec/not-evaluated", summary=summary, severity=Severity.WARNING, where=where)
-        yield from _not_evaluated(document, content[key], inner, (*at, key))
 
 
 @cache

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from baseload.planner.spec.model import (
@@ -27,9 +28,11 @@ from baseload.planner.spec.model import (
     QueueDelay,
     Range,
     RequestCount,
+    Requires,
     RunpodMode,
     RunpodTarget,
     SecretRef,
+    ServiceLevel,
     Tokens,
     Traffic,
 )
@@ -124,6 +127,25 @@ def performance(content: Content) -> Performance:
 def limits(content: Content) -> Limits:
     """The section `limits`."""
     return Limits(**_given(content, "monthly_usd", "hourly_worst_case_usd", "increase_percent", read=Decimal))
+
+
+def service_level(content: Content) -> ServiceLevel:
+    """The section `service_level`."""
+    return ServiceLevel(
+        **_in_seconds(content, "p95", "p99"), **_given(content, "cold_starts", read=lambda word: word == "allowed")
+    )
+
+
+def requires(content: Content) -> Requires:
+    """The section `requires`."""
+    return Requires(
+        **_given(content, "residency", "compliance", read=tuple), **_given(content, "managed", "own_infrastructure")
+    )
+
+
+def ops_cost_per_month(content: Content) -> Mapping[str, Decimal]:
+    """The section `ops_cost_per_month`."""
+    return MappingProxyType({name: Decimal(usd) for name, usd in content.items()})
 
 
 def runpod(content: Content) -> RunpodTarget:
