@@ -24,8 +24,10 @@ from baseload.planner.spec.model import (
     ModelSpec,
     Performance,
     Range,
+    Requires,
     RunpodMode,
     RunpodTarget,
+    ServiceLevel,
     Tokens,
     Traffic,
 )
@@ -234,6 +236,57 @@ def test_a_spec_of_any_target_has_its_plan_as_its_own_row(target: Any, row_id: s
     assert row(found, "runpod/ADA_24/flex").status in (Status.RANKED, Status.SAME_SPEED)
 
 
+def test_a_row_that_breaks_the_service_level_says_which_part_is_too_long() -> None:
+    found = compare(spec(service_level=ServiceLevel(p95_s=D(10), cold_starts=False)), BOOK)
+    own = row(found, "runpod/ADA_24/flex")
+    # 97.5 % meet a start of 25 s: no 95 % can be answered within 10 s
+    assert own.service_level_broken == (
+        "p95: 97.5 % of the requests wait for a start of 25 s",
+        "cold_share: 97.5 % of the requests wait for a worker to start",
+    )
+    assert not own.acceptable
+    steady = row(found, "beam/RTX4090/1 always on")
+    assert not steady.service_level_broken
+    # Exponential service: 95 % take at most 1.8 × ln 20 = 5.39 s even where nobody waits
+    low = row(compare(spec(service_level=ServiceLevel(p95_s=D(5))), BOOK), "beam/RTX4090/1 always on")
+    assert low.service_level_broken == ("p95: the service alone takes 5.39 s for 95 % of the requests",)
+
+
+def test_what_is_not_known_of_a_provider_is_no_pass() -> None:
+    found = compare(spec(requires=Requires(residency=("eu",), compliance=("hipaa",), managed=True)), BOOK)
+    own = row(found, "runpod/ADA_24/flex")
+    assert own.requires_broken == ("residency eu: RunPod places workers anywhere unless `data_centers` says where",)
+    assert own.not_known == ("compliance hipaa: not known: ask the provider",)
+    rented = row(found, "lambda-cloud/gpu_1x_a10/1 always on")
+    assert "managed: the machines are yours to run" in rented.requires_broken
+    assert found.best_deployable is None
+    placed = spec(
+        requires=Requires(residency=("eu",), managed=True),
+        target=RunpodTarget(gpu="ADA_24", data_centers=("EU-RO-1", "EU-SE-1")),
+    )
+    deployable = compare(placed, BOOK).best_deployable
+    assert deployable is not None
+    assert deployable.acceptable
+    iceland = replace(placed, target=RunpodTarget(gpu="ADA_24", data_centers=("EUR-IS-1",)))
+    assert row(compare(iceland, BOOK), "runpod/ADA_24/flex").not_known == (
+        "residency eu: it is not known where EUR-IS-1 is",
+    )
+
+
+def test_the_cost_of_operation_is_a_figure_of_its_own() -> None:
+    free = compare(spec(), BOOK)
+    found = compare(spec(ops_cost_per_month_usd={"dedicated": D(400), "beam": D(50)}), BOOK)
+    beam, pod = "beam/RTX4090/1 always on", "runpod-pod/NVIDIA GeForce RTX 4090/1 always on, community"
+    assert row(found, beam).ops_usd == 50
+    assert row(found, beam).total_usd.expected == D("356.60")  # 306.60 + 50
+    assert row(found, beam).monthly_usd == row(free, beam).monthly_usd
+    assert row(found, pod).ops_usd == 400
+    assert free.best is not None
+    assert free.best.target == "runpod-pod"
+    assert found.best is not None
+    assert found.best.target == "runpod"
+
+
 TRAFFIC = st.one_of(
     st.none(),
     st.builds(
@@ -294,5 +347,6 @@ def test_the_document_s_keys() -> None:
         "id", "target", "gpu", "gpu_count", "mode", "status", "deployable", "precision",
         "another_precision", "own", "distinguishable", "reasons",
         "monthly_usd", "usd_per_1000_requests", "hourly_worst_case_usd", "p95_s", "p99_s", "cold_share", "added_s",
-        "limits_broken", "caveats", "assumptions", "method", "price",
+        "limits_broken", "service_level_broken", "requires_broken", "not_known", "ops_usd", "total_usd", "caveats",
+        "assumptions", "method", "price",
     ]  # fmt: skip

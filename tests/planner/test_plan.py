@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from baseload.planner.cost import MONTH_S, cents
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import UsageError
-from baseload.planner.plan import Change, FieldChange, Plan, Verdict, make_plan, moved, schema
+from baseload.planner.plan import PROMISES, Change, FieldChange, Plan, Verdict, make_plan, moved, schema
 from baseload.planner.prices import PriceBook, bundled
 from baseload.planner.spec import load
 from baseload.planner.spec.model import (
@@ -33,6 +33,7 @@ from baseload.planner.spec.model import (
     RequestCount,
     RunpodMode,
     RunpodTarget,
+    ServiceLevel,
     Traffic,
 )
 
@@ -248,6 +249,23 @@ def test_a_limit_that_the_known_part_breaks_is_breached_although_the_month_is_un
 
 
 # ------------------------------------------------------------------------------------------------------------ prices
+def test_the_service_level_is_held_against_the_latency() -> None:
+    made = plan(spec(service_level=ServiceLevel(p95_s=Decimal(10), cold_starts=False)))
+    checks = {check.limit: check for check in made.models[0].limits if check.limit in PROMISES}
+    assert {name: check.verdict for name, check in checks.items()} == {"p95_s": "breached", "cold_share": "breached"}
+    response = made.models[0].response
+    assert response is not None
+    assert checks["p95_s"].actual == response.p95_s
+    assert made.breached
+    assert codes(made).count("plan/service-level") == 2
+    kept = plan(spec(service_level=ServiceLevel(p95_s=Decimal(100))))
+    assert [check.verdict for check in kept.models[0].limits if check.limit == "p95_s"] == ["ok"]
+    unknown = plan(
+        spec(service_level=ServiceLevel(p95_s=Decimal(100)), performance=Performance(), serves=Container(image="i"))
+    )
+    assert [check.verdict for check in unknown.models[0].limits if check.limit == "p95_s"] == ["unknown"]
+
+
 def test_old_prices_warn_once_for_the_whole_plan() -> None:
     specs = [spec(name=gpu.lower(), target=replace(FLEX, gpu=gpu)) for gpu in ("ADA_24", "AMPERE_24", "HOPPER_141")]
     assert "prices/old" not in codes(plan(*specs))

@@ -105,6 +105,11 @@ class Law:
         return math.log(max(later, 1e-300))
 
 
+def service_law(service_s: float, service_cv: float) -> Law:
+    """Of requests that never wait."""
+    return Law(waits=[_Atom(1.0, 0.0)], service_s=service_s, service_cv=service_cv, waited_share=0.0, cold_share=0.0)
+
+
 def law_over(pools: Sequence[tuple[float, Pool]]) -> Law | None:
     """The law over times of different rates, as `latency_over`; None where none come or the queue grows without end."""
     pools = [(share, settled(pool)) for share, pool in pools]

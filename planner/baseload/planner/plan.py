@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -25,6 +25,7 @@ from baseload.planner.explain import Bound, Explanation, Kind, Quantity, Sensiti
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import MONTH_HOURS, Price, PriceBook, how_to_enter
 from baseload.planner.prices.remarks import remarks
+from baseload.planner.service_level import Latencies, promises
 from baseload.planner.spec.model import Limits, ModelSpec
 from baseload.planner.stack_bill import StackBill, stack_bill
 from baseload.planner.targets.bill import Stage
@@ -40,9 +41,14 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+PROMISES = ("p95_s", "p99_s", "cold_share")
+"""Of a service level, beside the limits."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LimitCheck:
-    """A limit against its figure: `monthly_usd`, `hourly_worst_case_usd`, or `increase_percent` of the month."""
+    """A limit against its figure: `monthly_usd`, `hourly_worst_case_usd`, `increase_percent` of the month; or a promise
+    of the service level: `p95_s`, `p99_s`, `cold_share`."""
 
     limit: str
     value: Decimal
@@ -50,6 +56,8 @@ class LimitCheck:
     """None where it is unknown; of an unknown month the known part where that alone breaks the limit. A rise from
     nothing has no percentage."""
     verdict: Verdict
+    why: str = field(default="", compare=False)
+    """Which part of the latency is too long; said in the diagnostics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,7 +354,10 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
         worker_starts_per_month=cost.worker_starts_per_month,
         lines=cost.lines,
         assumptions=cost.assumptions,
-        limits=_limits(spec.limits, cost, against.of(spec.name) if against else None),
+        limits=(
+            *_limits(spec.limits, cost, against.of(spec.name) if against else None),
+            *_service_level(spec, cost),
+        ),
         spec=_plain_content(spec.content),
         factors=cost.factors,
         ends=cost.ends,
@@ -367,6 +378,19 @@ def _limits(limits: Limits, cost: Cost, change: MonthChange | None) -> tuple[Lim
     if limits.increase_percent is not None:
         checks.append(_increase_check(limits.increase_percent, change))
     return tuple(checks)
+
+
+def _service_level(spec: ModelSpec, cost: Cost) -> Iterator[LimitCheck]:
+    """What the provider's own ways add at least counts."""
+    response = cost.response or ResponseTime()
+    found = Latencies(
+        p95_s=response.p95_s,
+        p99_s=response.p99_s,
+        cold_share=response.cold_share,
+        added_s=sum((stage.low_s or Decimal(0) for stage in response.added), Decimal(0)),
+    )
+    for promise in promises(spec.service_level, found, cost.performance):
+        yield replace(_check(promise.name, promise.most, promise.actual), why=promise.why)
 
 
 def _stack_limits(
@@ -409,11 +433,12 @@ def _check(limit: str, value: Decimal, actual: Decimal | None) -> LimitCheck:
 def _breaches(name: str, checks: Sequence[LimitCheck], where: Location | None) -> list[Diagnostic]:
     return [
         Diagnostic(
-            code="plan/limit",
-            summary=f"{_breach(name, check)}, more than the limit `{check.limit}` of {_text(check.value)}"
-            + (" %" if check.limit == "increase_percent" else " USD"),
+            code="plan/service-level" if check.limit in PROMISES else "plan/limit",
+            summary=_breach(name, check),
             where=where,
-            hint="change the target or the traffic, or raise the limit",
+            hint="`deploy compare` says which targets keep it"
+            if check.limit in PROMISES
+            else "change the target or the traffic, or raise the limit",
         )
         for check in checks
         if check.verdict is Verdict.BREACHED
@@ -421,14 +446,21 @@ def _breaches(name: str, checks: Sequence[LimitCheck], where: Location | None) -
 
 
 def _breach(name: str, check: LimitCheck) -> str:
+    limit = f"more than the limit `{check.limit}` of {_text(check.value)}"
     match check.limit:
         case "monthly_usd":
-            return f"an expected month of {name} costs {check.actual} USD"
+            return f"an expected month of {name} costs {check.actual} USD, {limit} USD"
         case "hourly_worst_case_usd":
-            return f"an hour with all workers on of {name} costs {check.actual} USD"
+            return f"an hour with all workers on of {name} costs {check.actual} USD, {limit} USD"
+        case "p95_s" | "p99_s":
+            name_of, most = check.limit.removesuffix("_s"), f"{check.value.normalize():f} s"
+            share = f"{name_of[1:]} % of the requests of {name} are answered within {check.actual} s"
+            return f"{share}, more than `service_level.{name_of}` of {most}: {check.why}"
+        case "cold_share":
+            return f"`service_level.cold_starts` of {name} is forbidden, but {check.why}"
         case _:
             rise = "from nothing" if check.actual is None else f"by {check.actual} %"
-            return f"the expected month of {name} rises {rise}"
+            return f"the expected month of {name} rises {rise}, {limit} %"
 
 
 def _at_least(models: Sequence[ModelPlan], itself: StackBill | None) -> Decimal:

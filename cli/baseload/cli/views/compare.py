@@ -79,7 +79,7 @@ def _table(rows: Sequence[Row], chosen: Sequence[Row], page: Page) -> list[str]:
             row.target,
             _gpu(row),
             _mode(row),
-            page.bold(usd(row.monthly_usd.expected)),
+            page.bold(usd(row.total_usd.expected)),
             "your spec" if row.own else "deployable" if row.deployable else "",
         ]
         for row in chosen
@@ -117,9 +117,11 @@ def _gpus(row: Row) -> str:
 
 
 def _details(row: Row) -> Iterator[str]:
-    month = row.monthly_usd
+    month = row.total_usd
     if row.target == "hybrid":
         yield _gpus(row)
+    if row.ops_usd:
+        yield f"{usd(row.monthly_usd.expected)} of bill and {usd(row.ops_usd)} of operation (`ops_cost_per_month`)"
     yield "the same in all of the range" if month.low == month.high else f"{usd(month.low)} to {usd(month.high)}"
     yield f"{usd(row.usd_per_1000_requests)} per 1,000"
     if row.p95_s is None:
@@ -135,6 +137,9 @@ def _details(row: Row) -> Iterator[str]:
         yield "not distinguishable from the first"
     if row.limits_broken:
         yield f"breaks {' and '.join(row.limits_broken)}"
+    yield from (f"breaks service_level {text}" for text in row.service_level_broken)
+    yield from (f"fails {text}" for text in row.requires_broken)
+    yield from row.not_known
     yield from row.caveats
 
 
@@ -168,11 +173,22 @@ def _names(rows: Iterable[Row]) -> list[str]:
 def _conclusion(found: Comparison, page: Page) -> list[str]:
     best = found.best_deployable
     if best is None:
-        text = "Nothing that this version deploys has a known bill within the limits of the spec."
+        text = "Nothing that this version deploys has a known bill and is all that the spec asks for."
+        text += _nearest(found)
     else:
-        month = usd(best.monthly_usd.expected)
+        month = usd(best.total_usd.expected)
         text = (
             f"The smallest bill of what this version deploys: {best.target} {_gpu(best)} {best.mode}, {month} a month"
         )
         text += " (your spec)." if best.own else "."
     return wrapped(f"{text} Prices: {found.book} book. Assumptions of each row: `--json`", page.width)
+
+
+def _nearest(found: Comparison) -> str:
+    """The fastest of what can be deployed, where all of it breaks the service level."""
+    rows = [row for row in found.of(Status.RANKED) if row.deployable and not row.another_precision]
+    if not rows or not all(row.service_level_broken for row in rows):
+        return ""
+    fastest = min(rows, key=lambda row: (row.p95_s is None, row.p95_s or 0.0))
+    name = f"{fastest.target} {_gpu(fastest)} {fastest.mode}"
+    return f" The fastest, {name}, breaks service_level {'; '.join(fastest.service_level_broken)}."

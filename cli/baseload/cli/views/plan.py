@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,7 @@ from baseload.planner.alternative import Alternative
 from baseload.planner.cost import Deadline, ResponseTime, Spread
 from baseload.planner.difference import Causes, Difference, MonthChange
 from baseload.planner.explain import Sensitivity
-from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
+from baseload.planner.plan import PROMISES, Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
 from baseload.planner.prices import MONTH_HOURS
 from baseload.planner.stack_bill import NAME as ITSELF
 from baseload.planner.stack_bill import StackBill
@@ -268,6 +268,8 @@ def _total(plan: Plan, page: Page) -> list[str]:
 def limit(check: LimitCheck, page: Page) -> str:
     """`limit $300.00 a month: ok, $269.03`."""
     paint = {Verdict.OK: page.good, Verdict.BREACHED: page.bad, Verdict.UNKNOWN: page.warning}[check.verdict]
+    if check.limit in PROMISES:
+        return _promise(check, paint)
     percent = check.limit == "increase_percent"
     value, figure = (
         None if amount is None else f"{amount.normalize():f} %" if percent else usd(amount)
@@ -276,6 +278,16 @@ def limit(check: LimitCheck, page: Page) -> str:
     if percent and figure is None:
         figure = "from nothing" if check.verdict is Verdict.BREACHED else "there is nothing to compare with"
     return f"limit {value} {LIMITS[check.limit]}: {paint(str(check.verdict))}{f', {figure}' if figure else ''}"
+
+
+def _promise(check: LimitCheck, paint: Callable[[str], str]) -> str:
+    """`limit p95 within 10 s: breached, 34 s`."""
+    if check.limit == "cold_share":
+        figure = "" if check.actual is None else f", {float(check.actual) * 100:.3g} % of the requests"
+        return f"limit no cold starts: {paint(str(check.verdict))}{figure}"
+    figure = "" if check.actual is None else f", {seconds(float(check.actual))}"
+    within = f"{check.limit.removesuffix('_s')} within {seconds(float(check.value))}"
+    return f"limit {within}: {paint(str(check.verdict))}{figure}"
 
 
 def prices(plan: Plan) -> str:

@@ -19,8 +19,9 @@ from baseload.planner.compare.own import own_rows
 from baseload.planner.compare.priced import Question
 from baseload.planner.compare.refused import refused_rows
 from baseload.planner.compare.rented import rented_rows
-from baseload.planner.compare.row import SCHEMA, Comparison, Row, Status, limited, ranked
+from baseload.planner.compare.row import SCHEMA, Comparison, Row, Status, ranked
 from baseload.planner.compare.runpod import runpod_rows
+from baseload.planner.compare.wanted import judged_by
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import Model, ModelSpec, Precision
 
@@ -35,7 +36,7 @@ def compare(spec: ModelSpec, book: PriceBook) -> Comparison:
         rows = [replace(row, precision=str(spec.serves.precision)) for row in rows]
         rows += [row for precision in Precision for row in _at(about, precision)]
     return Comparison(
-        name=spec.name, spec_digest=spec.digest, book=book.name, rows=ranked(limited(row, spec) for row in rows)
+        name=spec.name, spec_digest=spec.digest, book=book.name, rows=ranked(judged_by(row, spec) for row in rows)
     )
 
 

@@ -74,6 +74,13 @@ class Row:
     """Low and high of the provider's own ways, where it publishes or anybody measured any."""
     limits_broken: tuple[str, ...] = ()
     """Of the spec's `limits`."""
+    service_level_broken: tuple[str, ...] = ()
+    """Which promise, and which part of the latency is too long."""
+    requires_broken: tuple[str, ...] = ()
+    not_known: tuple[str, ...] = ()
+    """What the spec asks for and nothing is known of: no pass."""
+    ops_usd: Decimal | None = None
+    """Dollars a month that running it costs beside the bill, as the spec says."""
     caveats: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     method: str | None = None
@@ -97,6 +104,20 @@ class Row:
         """`2 × ADA_24`; a machine has a name of its own, whatever it holds."""
         machine = self.price is not None and self.price.unit.startswith("instance-")
         return f"{self.gpu_count} × {self.gpu}" if self.gpu_count > 1 and not machine else self.gpu
+
+    @property
+    def total_usd(self) -> Spread:
+        """Bill and operation."""
+        month, ops = self.monthly_usd, self.ops_usd
+        if not ops or month.low is None or month.expected is None or month.high is None:
+            return month
+        return Spread(low=month.low + ops, expected=month.expected + ops, high=month.high + ops)
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether it is known to be all that the spec asks for."""
+        broken = self.limits_broken or self.service_level_broken or self.requires_broken or self.not_known
+        return self.status is Status.RANKED and not broken
 
     def to_json(self) -> dict[str, Any]:
         """Amounts as decimal strings."""
@@ -122,6 +143,11 @@ class Row:
             "cold_share": None if self.cold_share is None else round(self.cold_share, 6),
             "added_s": None if self.added_s is None else [_text(end) for end in self.added_s],
             "limits_broken": list(self.limits_broken),
+            "service_level_broken": list(self.service_level_broken),
+            "requires_broken": list(self.requires_broken),
+            "not_known": list(self.not_known),
+            "ops_usd": _text(self.ops_usd),
+            "total_usd": _text(self.total_usd.expected),
             "caveats": list(self.caveats),
             "assumptions": [
                 {"name": item.name, "value": item.value, "source": item.source, "errs": item.errs}
@@ -148,9 +174,9 @@ class Comparison:
 
     @property
     def best_deployable(self) -> Row | None:
-        """The smallest expected month of what this version deploys within the spec's limits, at its own precision."""
+        """The smallest expected month of what this version deploys and is all that the spec asks for, as precise."""
         ranked = (row for row in self.of(Status.RANKED) if row.deployable and not row.another_precision)
-        return next((row for row in ranked if not row.limits_broken), None)
+        return next((row for row in ranked if row.acceptable), None)
 
     def of(self, status: Status) -> tuple[Row, ...]:
         """The rows of a status, in order."""
@@ -183,25 +209,15 @@ def ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
 
 
 def _order(row: Row) -> tuple[int, Decimal, Decimal, str]:
-    month = row.monthly_usd
+    month = row.total_usd
     return list(Status).index(row.status), month.expected or Decimal(0), month.high or Decimal(0), row.id
 
 
 def _overlap(one: Row, other: Row) -> bool:
-    a, b = one.monthly_usd, other.monthly_usd
+    a, b = one.total_usd, other.total_usd
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return True
     return a.low <= b.high and b.low <= a.high
-
-
-def limited(row: Row, spec: ModelSpec) -> Row:
-    """With the limits of the spec that it breaks."""
-    pairs = (
-        ("monthly_usd", spec.limits.monthly_usd, row.monthly_usd.expected),
-        ("hourly_worst_case_usd", spec.limits.hourly_worst_case_usd, row.hourly_worst_case_usd),
-    )
-    broken = (name for name, most, actual in pairs if most is not None and actual is not None and actual > most)
-    return replace(row, limits_broken=tuple(broken))
 
 
 def envelope(spreads: Sequence[Spread]) -> Spread:
