@@ -95,18 +95,18 @@ EXPLANATION = Explanation(
     quantities=(
         Quantity(
             what="busy",
-            gpu_seconds=Decimal(54_750),
+            quantity=Decimal(54_750),
             method="approximation: set-up epochs and levels",
             bounds=(
                 Bound(
                     kind=Kind.AT_LEAST,
                     formula="requests × service time × GPUs ÷ concurrency",
                     figures="30,416.667 × 1.8 × 1 ÷ 1",
-                    gpu_seconds=Decimal(54_750),
+                    quantity=Decimal(54_750),
                 ),
             ),
         ),
-        Quantity(what=TOTAL, gpu_seconds=Decimal(867_840), method="approximation: set-up epochs and levels", bounds=()),
+        Quantity(what=TOTAL, quantity=Decimal(867_840), method="approximation: set-up epochs and levels", bounds=()),
     ),
     sensitivities=(
         Sensitivity(assumption="active_share", step="25 %", change_usd=Decimal("-65.08")),

@@ -62,12 +62,12 @@ def test_the_bounds_of_the_worked_example() -> None:
     # docs/cost-model.md: busy 54,750, idle 109,881, cold start 544,332 GPU-seconds from 21,346 starts.
     found = {item.what: item for item in explained(spec()).quantities}
     at_least, at_most = found["busy"].bounds
-    assert (at_least.figures, at_least.gpu_seconds) == ("30,416.667 × 1.8 × 1 ÷ 1", Decimal(54_750))
-    assert at_most.gpu_seconds == found["busy"].gpu_seconds == 54_750
+    assert (at_least.figures, at_least.quantity) == ("30,416.667 × 1.8 × 1 ÷ 1", Decimal(54_750))
+    assert at_most.quantity == found["busy"].quantity == 54_750
     assert found["cold_start"].bounds[0].figures == "21,346 × 25.5 × 1"
     assert found["idle"].bounds[0].formula == "(requests + worker starts) × idle timeout × GPUs"
-    assert found[TOTAL].gpu_seconds == 54_750 + 109_881 + 544_332
-    assert found[TOTAL].bounds[0].gpu_seconds == 2_628_000
+    assert found[TOTAL].quantity == 54_750 + 109_881 + 544_332
+    assert found[TOTAL].bounds[0].quantity == 2_628_000
 
 
 def test_the_sensitivities_are_second_pricings() -> None:
@@ -158,16 +158,16 @@ def test_the_figures_lie_within_bounds_that_can_be_computed_by_hand(one: ModelSp
         # Near saturation the closed form trades a little of the work for cold starts, 1 % at most in 3,000 draws.
         slack = Decimal("0.02" if item.method.startswith("approximation") else "0.0001")
         if item.what != TOTAL:
-            assert item.gpu_seconds == lines[item.what].quantity
+            assert item.quantity == lines[item.what].quantity
         for bound in item.bounds:
-            assert by_hand(bound) == pytest.approx(float(bound.gpu_seconds), abs=0.51)
+            assert by_hand(bound) == pytest.approx(float(bound.quantity), abs=0.51)
             if bound.kind is Kind.AT_LEAST:
-                assert item.gpu_seconds >= bound.gpu_seconds * (1 - slack) - rounding, bound
+                assert item.quantity >= bound.quantity * (1 - slack) - rounding, bound
             elif bound.kind is Kind.ABOUT:  # worker starts are whole: off by half a start
                 half = float(one.performance.cold_start_s or 0) * one.target.gpu_count / 2 + rounding
-                assert float(item.gpu_seconds) == pytest.approx(float(bound.gpu_seconds), rel=0.01, abs=half), bound
+                assert float(item.quantity) == pytest.approx(float(bound.quantity), rel=0.01, abs=half), bound
             elif bound.kind is Kind.AT_MOST:
-                assert item.gpu_seconds <= bound.gpu_seconds * (1 + slack) + rounding, bound
+                assert item.quantity <= bound.quantity * (1 + slack) + rounding, bound
     assert sum(cents(line.quantity * line.unit_price_usd) for line in cost.lines) == cost.monthly_usd.expected
 
 

@@ -286,3 +286,33 @@ def test_no_price_for_what_is_shared_says_at_least() -> None:
     made = plan(spec(target))
     assert made.total_monthly_usd.expected is None
     assert {item.code for item in made.diagnostics} >= {"plan/price-unknown"}
+
+
+# ------------------------------------------------------------------------------------------------------- explanation
+def value_of(figures: str) -> float:
+    """What a bound's figures give, by hand."""
+    plain = figures.replace(",", "").replace("×", "*").replace("÷", "/").replace("−", "-")
+    assert set(plain) <= set("0123456789.*/- ")
+    return max(float(eval(plain)), 0.0)
+
+
+@pytest.mark.parametrize("requests_per_day", [50, 3_000, 40_000])
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_quantity_lies_within_its_bounds_and_each_bound_is_its_figures(name: str, requests_per_day: int) -> None:
+    model = plan(spec(TARGETS[name], Traffic(requests_per_day=D(requests_per_day)))).models[0]
+    sums: dict[str, Decimal] = {}
+    for line in model.lines:
+        sums[line.what] = sums.get(line.what, D(0)) + line.quantity
+    told = {item.what: item for item in model.explanation.quantities}
+    assert {what for what, quantity in sums.items() if quantity} <= set(told)
+    for item in told.values():
+        assert item.quantity == sums.get(item.what, item.quantity)
+        for bound in item.bounds:
+            assert float(bound.quantity) == pytest.approx(value_of(bound.figures), rel=1e-3, abs=1e-3), item.what
+            slack = float(bound.quantity) * 0.02 + 0.01
+            if bound.kind != "at most":
+                assert item.quantity >= float(bound.quantity) - slack, (item.what, bound)
+            if bound.kind != "at least":
+                assert item.quantity <= float(bound.quantity) + slack, (item.what, bound)
+    assert model.explanation.sensitivities
+    assert any(item.assumption == "price" for item in model.explanation.sensitivities)

@@ -14,12 +14,14 @@ from enum import StrEnum
 
 from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd
 from baseload.planner.prices import PriceBook
+from baseload.planner.schedule import always_on
 from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, RunpodTarget, Traffic
 
 STEP = Decimal("0.1")
 """Of a figure, where nothing says how far off it may be."""
 
 TOTAL = "total"
+GPU_SECOND = "GPU-second"
 
 
 class Kind(StrEnum):
@@ -33,12 +35,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """`formula` in words, `figures` the same in numbers: what comes out is `gpu_seconds`."""
+    """`formula` in words, `figures` the same in numbers: what comes out is `quantity`, in its unit."""
 
     kind: Kind
     formula: str
     figures: str
-    gpu_seconds: Decimal
+    quantity: Decimal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +48,17 @@ class Quantity:
     """A line's quantity (or `total`, all of them): how it was computed, and between which bounds it lies."""
 
     what: str
-    gpu_seconds: Decimal
+    quantity: Decimal
     method: str
     bounds: tuple[Bound, ...]
+    unit: str = GPU_SECOND
 
     @property
-    def hours(self) -> Decimal:
-        """GPU-hours, for reading."""
-        return (self.gpu_seconds / 3600).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    def hours(self) -> Decimal | None:
+        """Of seconds, for reading; None of any other unit."""
+        if not self.unit.endswith("-second"):
+            return None
+        return (self.quantity / 3600).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +81,17 @@ class Explanation:
 
 def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
     """The explanation of `cost`, which is that of `spec` at the prices of `book`."""
-    if cost.monthly_usd.expected is None or not isinstance(spec.target, RunpodTarget):
+    if cost.monthly_usd.expected is None:
         return Explanation()
     spec = replace(spec, performance=cost.performance)
+    if isinstance(spec.target, RunpodTarget):
+        found = tuple(_quantities(spec, cost))
+    else:
+        from baseload.planner.target_explain import quantities
+
+        found = tuple(quantities(spec, cost, book))
     return Explanation(
-        quantities=tuple(_quantities(spec, cost)),
+        quantities=found,
         sensitivities=tuple(
             sorted(_sensitivities(spec, cost, book), key=lambda item: (-abs(item.change_usd), item.assumption))
         ),
@@ -89,7 +100,7 @@ def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
 
 # ------------------------------------------------------------------------------------------------------------ bounds
 @dataclass(frozen=True)
-class _Term:
+class Term:
     """A figure with its name."""
 
     name: str
@@ -99,15 +110,17 @@ class _Term:
         return _number(self.value)
 
 
-def _product(kind: Kind, *terms: _Term, per: _Term | None = None, less: tuple[_Term, ...] = ()) -> Bound:
-    """terms ÷ per − less, never below zero."""
+def product(
+    kind: Kind, *terms: Term, per: tuple[Term, ...] = (), less: tuple[Term, ...] = (), to: Decimal = Decimal(1)
+) -> Bound:
+    """terms ÷ per − less, never below zero, rounded to a multiple of `to`."""
     value = Decimal(1)
     for term in terms:
         value *= term.value
     formula, figures = " × ".join(term.name for term in terms), " × ".join(map(str, terms))
-    if per is not None:
-        value /= per.value
-        formula, figures = f"{formula} ÷ {per.name}", f"{figures} ÷ {per}"
+    for divisor in per:
+        value /= divisor.value
+        formula, figures = f"{formula} ÷ {divisor.name}", f"{figures} ÷ {divisor}"
     if less:
         taken = Decimal(1)
         for term in less:
@@ -115,7 +128,10 @@ def _product(kind: Kind, *terms: _Term, per: _Term | None = None, less: tuple[_T
         value -= taken
         formula += " − " + " × ".join(term.name for term in less)
         figures += " − " + " × ".join(map(str, less))
-    return Bound(kind=kind, formula=formula, figures=figures, gpu_seconds=_whole(max(value, Decimal(0))))
+    rounded = max(value, Decimal(0)).quantize(to, ROUND_HALF_UP)
+    if rounded == rounded.to_integral_value():
+        rounded = rounded.quantize(Decimal(1))
+    return Bound(kind=kind, formula=formula, figures=figures, quantity=rounded)
 
 
 def _quantities(spec: ModelSpec, cost: Cost) -> Iterator[Quantity]:
@@ -124,46 +140,48 @@ def _quantities(spec: ModelSpec, cost: Cost) -> Iterator[Quantity]:
     for line in cost.lines:
         if line.quantity:
             method = "exact: workers.min, all the time" if line.what == "always_on" else cost.method
-            yield Quantity(what=line.what, gpu_seconds=line.quantity, method=method, bounds=bounds.get(line.what, ()))
+            yield Quantity(what=line.what, quantity=line.quantity, method=method, bounds=bounds.get(line.what, ()))
     billed = sum((line.quantity for line in cost.lines), Decimal(0))
-    yield Quantity(what=TOTAL, gpu_seconds=billed, method=cost.method, bounds=bounds[TOTAL])
+    yield Quantity(what=TOTAL, quantity=billed, method=cost.method, bounds=bounds[TOTAL])
 
 
 def _bounds(spec: ModelSpec, cost: Cost) -> dict[str, tuple[Bound, ...]]:
     target, performance = spec.runpod, spec.performance
-    gpus = _Term("GPUs", Decimal(target.gpu_count))
-    month = _Term("seconds of a month", MONTH_S)
-    least = _Term("workers.min", Decimal(target.workers_min))
+    gpus = Term("GPUs", Decimal(target.gpu_count))
+    month = Term("seconds of a month", MONTH_S)
+    least = Term("workers.min", Decimal(target.workers_min))
+    if spec.schedule is not None:
+        least = Term("mean of the schedule", always_on(spec.schedule, target.workers_max))
     found: dict[str, tuple[Bound, ...]] = {
-        "always_on": (_product(Kind.ABOUT, least, month, gpus),),
-        TOTAL: (_product(Kind.AT_MOST, _Term("workers.max", Decimal(target.workers_max)), month, gpus),),
+        "always_on": (product(Kind.ABOUT, least, month, gpus),),
+        TOTAL: (product(Kind.AT_MOST, Term("workers.max", Decimal(target.workers_max)), month, gpus),),
     }
-    requests, service_s, cold_s = _requests(spec), performance.service_time_s, performance.cold_start_s
+    requests, service_s, cold_s = requests_of(spec), performance.service_time_s, performance.cold_start_s
     if requests is None or service_s is None or cold_s is None:
         return found
-    asked, service = _Term("requests", requests), _Term("service time", service_s)
-    per, slots = _Term("concurrency", Decimal(_concurrency(spec))), target.workers_max * _concurrency(spec)
-    always = (least, month, gpus) if target.workers_min else ()
+    asked, service = Term("requests", requests), Term("service time", service_s)
+    per, slots = Term("concurrency", Decimal(_concurrency(spec))), target.workers_max * _concurrency(spec)
+    always = (least, month, gpus) if least.value else ()
     served = requests * service_s < slots * MONTH_S
-    starts = _Term("worker starts", cost.worker_starts_per_month or Decimal(0))
-    start = _Term("(cold start + 0.5 s)", cold_s + Decimal("0.5"))
+    starts = Term("worker starts", cost.worker_starts_per_month or Decimal(0))
+    start = Term("(cold start + 0.5 s)", cold_s + Decimal("0.5"))
     if served:
         found["busy"] = (
-            _product(Kind.AT_LEAST, asked, service, gpus, per=per, less=always),
-            _product(Kind.AT_MOST, asked, service, gpus),
+            product(Kind.AT_LEAST, asked, service, gpus, per=(per,), less=always),
+            product(Kind.AT_MOST, asked, service, gpus),
         )
     found["cold_start"] = (
-        _product(Kind.ABOUT, starts, start, gpus),
-        _product(Kind.AT_MOST, asked, start, gpus),
+        product(Kind.ABOUT, starts, start, gpus),
+        product(Kind.AT_MOST, asked, start, gpus),
     )
     if target.idle_timeout_s is not None:
-        both = _Term("(requests + worker starts)", requests + starts.value)
-        found["idle"] = (_product(Kind.AT_MOST, both, _Term("idle timeout", Decimal(target.idle_timeout_s)), gpus),)
+        both = Term("(requests + worker starts)", requests + starts.value)
+        found["idle"] = (product(Kind.AT_MOST, both, Term("idle timeout", Decimal(target.idle_timeout_s)), gpus),)
     return found
 
 
-def _requests(spec: ModelSpec) -> Decimal | None:
-    """Of a month, to the thousandth."""
+def requests_of(spec: ModelSpec) -> Decimal | None:
+    """Requests of a month, to the thousandth."""
     if spec.traffic is None or spec.traffic.requests_per_day is None:
         return None
     return (spec.traffic.requests_per_day * MONTH_DAYS).quantize(Decimal("0.001"), ROUND_HALF_UP)
@@ -202,7 +220,7 @@ def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sen
 
 def _steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
     """Each assumption that is a figure, its step, and the spec after it."""
-    target, performance, traffic = spec.runpod, spec.performance, spec.traffic
+    performance, traffic = spec.performance, spec.traffic
     more = 1 + STEP
     if traffic is not None and traffic.requests_per_day:
         yield "arrivals", "10 % more", replace(spec, traffic=_scaled(traffic, more))
@@ -216,6 +234,15 @@ def _steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
     if performance.concurrency > 1:
         fewer = replace(performance, concurrency=performance.concurrency - 1)
         yield "concurrency", "1 fewer", replace(spec, performance=fewer)
+    if isinstance(spec.target, RunpodTarget):
+        yield from _runpod_steps(spec, spec.target)
+    else:
+        from baseload.planner.target_explain import steps
+
+        yield from steps(spec)
+
+
+def _runpod_steps(spec: ModelSpec, target: RunpodTarget) -> Iterator[tuple[str, str, ModelSpec]]:
     if target.idle_timeout_s is not None:
         by = max(1, round(target.idle_timeout_s * STEP))
         yield (
@@ -224,7 +251,7 @@ def _steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
             replace(spec, target=replace(target, idle_timeout_s=target.idle_timeout_s + by)),
         )
     if isinstance(target.scaling, QueueDelay) and target.scaling.seconds:
-        later = QueueDelay(seconds=target.scaling.seconds * more)
+        later = QueueDelay(seconds=target.scaling.seconds * (1 + STEP))
         yield "start_rule", "10 % later", replace(spec, target=replace(target, scaling=later))
     if target.active_discount:
         yield "active_discount", "none", replace(spec, target=replace(target, active_discount=Decimal(0)))
@@ -254,6 +281,8 @@ def _by_line(spec: ModelSpec, cost: Cost) -> Iterator[tuple[str, str, Decimal]]:
     dearer = sum((cents(line.quantity * line.unit_price_usd * (1 + STEP)) for line in cost.lines), Decimal(0))
     yield "price", "10 % more", dearer - sum((line.amount_usd for line in cost.lines), Decimal(0))
     cold_s = spec.performance.cold_start_s
+    if not isinstance(spec.target, RunpodTarget):
+        return
     for line in cost.lines:
         if line.what == "cold_start" and cold_s and cost.worker_starts_per_month:
             starting = cost.worker_starts_per_month * cold_s * spec.runpod.gpu_count

@@ -742,14 +742,15 @@ def _explanation_json(explanation: Explanation) -> dict[str, Any]:
         "quantities": [
             {
                 "what": item.what,
-                "gpu_seconds": _text(item.gpu_seconds),
+                "quantity": _text(item.quantity),
+                "unit": item.unit,
                 "method": item.method,
                 "bounds": [
                     {
                         "kind": str(bound.kind),
                         "formula": bound.formula,
                         "figures": bound.figures,
-                        "gpu_seconds": _text(bound.gpu_seconds),
+                        "quantity": _text(bound.quantity),
                     }
                     for bound in item.bounds
                 ],
@@ -980,14 +981,15 @@ def _explanation_of(item: Mapping[str, Any]) -> Explanation:
         quantities=tuple(
             Quantity(
                 what=entry["what"],
-                gpu_seconds=Decimal(entry["gpu_seconds"]),
+                quantity=Decimal(entry["quantity"]),
+                unit=entry["unit"],
                 method=entry["method"],
                 bounds=tuple(
                     Bound(
                         kind=Kind(bound["kind"]),
                         formula=bound["formula"],
                         figures=bound["figures"],
-                        gpu_seconds=Decimal(bound["gpu_seconds"]),
+                        quantity=Decimal(bound["quantity"]),
                     )
                     for bound in entry["bounds"]
                 ),

@@ -249,7 +249,20 @@ def _figures(spec: ModelSpec) -> list[Assumption]:
         Assumption(name="service_time_cv", value=plain(performance.service_time_cv), source="spec"),
         Assumption(name="concurrency", value=str(performance.concurrency), source="spec"),
         Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
+        *_idle_timeout(_target(spec)),
     ]
+
+
+def _idle_timeout(target: Target) -> list[Assumption]:
+    """Where a worker without requests stays for a while that can be set."""
+    match target:
+        case Modal():
+            value = Decimal(target.scaledown_s)
+        case Hybrid() | Rented() if target.idle_timeout_s is not None:
+            value = target.idle_timeout_s
+        case _:
+            return []
+    return [Assumption(name="idle_timeout", value=f"{plain(value)} s", source="spec")]
 
 
 def _unknowns(spec: ModelSpec, unknown: tuple[str, ...]) -> list[Diagnostic]:

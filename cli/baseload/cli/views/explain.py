@@ -20,6 +20,9 @@ from baseload.planner.stack_bill import StackBill
 MODELLED = {"busy", "idle", "cold_start"}
 """Quantities that no multiplication gives."""
 
+SIMULATED = ("runpod flex", "runpod active")
+"""Targets of which `deploy simulate` knows the rules."""
+
 
 def _name(what: str) -> str:
     return "all workers" if what == TOTAL else plan_view.what_is(what)
@@ -56,7 +59,7 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         lines += wrapped(f"{stage.name}: {ends}; source: {stage.source}", page.width, indent=4, hanging=2)
     for quantity in model.explanation.quantities:
         lines += ["", *_quantity(quantity, page)]
-    if any(item.what in MODELLED for item in model.explanation.quantities):
+    if model.target in SIMULATED and any(item.what in MODELLED for item in model.explanation.quantities):
         lines += ["", f"  by simulation: deploy simulate {model.name}"]
     lines += ["", f"  {page.bold('assumptions')}"]
     left = {item.assumption: item for item in model.explanation.sensitivities}
@@ -89,7 +92,7 @@ def _rows(lines: Sequence[Line], prices: Mapping[str, Price], page: Page) -> lis
 def _bill(every: Sequence[Line]) -> list[str]:
     lines = [line for line in every if line.quantity]
     units = {line.unit for line in lines}
-    one = f"{units.pop()}s" if len(units) == 1 else "quantity"
+    one = _plural(units.pop()) if len(units) == 1 else "quantity"
     rows = [["", one, *([""] if units else []), "× USD", "= a month"]]
     rows += [
         [
@@ -110,11 +113,16 @@ def _read(price: Price) -> str:
     return f"{price.confidence} {price.read.isoformat()} at {price.source}"
 
 
+def _plural(unit: str) -> str:
+    return unit if unit.endswith("s") or unit == "GB" else f"{unit}s"
+
+
 def _quantity(item: Quantity, page: Page) -> list[str]:
-    title = f"{page.bold(_name(item.what))}: {item.gpu_seconds:,} GPU-seconds, {item.hours:,} hours"
+    hours = "" if item.hours is None else f", {item.hours:,} hours"
+    title = f"{page.bold(_name(item.what))}: {item.quantity:,} {_plural(item.unit)}{hours}"
     lines = [f"  {title}", *wrapped(f"method: {item.method}", page.width, indent=4, hanging=2)]
     for bound in item.bounds:
-        text = f"{bound.kind} {bound.formula} = {bound.figures} = {bound.gpu_seconds:,}"
+        text = f"{bound.kind} {bound.formula} = {bound.figures} = {bound.quantity:,}"
         lines += wrapped(text, page.width, indent=4, hanging=2)
     return lines
 

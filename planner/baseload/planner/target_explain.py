@@ -1,0 +1,234 @@
+"""How the figures of other targets' bills come about: bounds by hand in each line's own unit, and their steps.
+
+As `explain` does it for RunPod serverless: reads specs and lines, never the pool's inside. A line that is a plain
+multiplication is said with its factors; of what is modelled it is said between what it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from baseload.planner.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of
+from baseload.planner.schedule import always_on
+from baseload.planner.spec.model import RunpodTarget
+from baseload.planner.targets.aws import SCALE_IN_S, LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.rented import Rented
+from baseload.planner.targets.runpod import RunpodPod
+
+if TYPE_CHECKING:
+    from baseload.planner.cost import Cost
+    from baseload.planner.prices import PriceBook
+    from baseload.planner.spec.model import ModelSpec
+    from baseload.planner.targets import Target
+
+_TO = Decimal("0.000001")
+_KINDS = ("busy", "idle", "cold_start", "always_on")
+_MODELLED = ("buffer", "lambda_waiting", "busy", "busy_on_provisioned")
+_SECONDS = {"second": Decimal(1), "minute": Decimal(60), "hour": Decimal(3600)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Workers:
+    """What bounds the time of workers that come and go."""
+
+    prefix: str = ""
+    """Of their lines."""
+    least: Term
+    most: int
+    gpus: int
+    idle_timeout_s: Decimal | None = None
+    increment_s: Decimal = Decimal(0)
+    alone: bool = True
+    """No replicas beside them take requests first."""
+    bills_cold_start: bool = True
+
+
+def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantity]:
+    """Of every line, steps of one price added up, in the order of the bill; the workers together at the end."""
+    assert cost.method is not None, "known with the month"
+    if isinstance(spec.target, Hybrid) and cost.bill is not None:
+        spec = replace(spec, target=replace(spec.target, base=cost.bill.base))
+    sums: dict[str, Decimal] = {}
+    units: dict[str, str] = {}
+    for line in cost.lines:
+        if line.quantity:
+            sums[line.what] = sums.get(line.what, Decimal(0)) + line.quantity
+            units[line.what] = line.unit
+    workers = _workers(spec, book)
+    timed = {f"{workers.prefix}{kind}" for kind in _KINDS} if workers else set()
+    for what, quantity in sums.items():
+        bounds = tuple(_bounds(what, units[what], spec, cost, workers, book))
+        method = "exact: the product of its figures"
+        if what in ("cpu", "memory"):
+            method = "exact: the time of all workers × what each has"
+        elif (what in timed and not what.endswith("always_on")) or what in _MODELLED:
+            method = cost.method
+        yield Quantity(what=what, quantity=quantity, unit=units[what], method=method, bounds=bounds)
+    unit = next((units[what] for what in units if what in timed), None)
+    if workers is not None and unit is not None:
+        yield Quantity(
+            what=TOTAL,
+            quantity=sum((sums[what] for what in sums if what in timed), Decimal(0)),
+            unit=unit,
+            method=cost.method,
+            bounds=(product(Kind.AT_MOST, Term("workers.max", Decimal(workers.most)), *_month(unit, workers, book)),),
+        )
+
+
+def steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
+    """Assumptions of the target that are figures, their step, and the spec after it."""
+    target = spec.target
+    if isinstance(target, Modal):
+        by = max(1, round(target.scaledown_s * STEP))
+        yield "idle_timeout", f"{by} s more", replace(spec, target=replace(target, scaledown_s=target.scaledown_s + by))
+        for name in ("cores", "memory_gib"):
+            more = replace(target, **{name: getattr(target, name) * (1 + STEP)})
+            yield "cpu_and_memory", f"10 % more {name.removesuffix('_gib')}", replace(spec, target=more)
+    elif isinstance(target, Hybrid | Rented) and target.idle_timeout_s:
+        later = replace(target, idle_timeout_s=target.idle_timeout_s * (1 + STEP))
+        yield "idle_timeout", "10 % more", replace(spec, target=later)
+    elif isinstance(target, RunpodPod):
+        yield "pods", "1 more", replace(spec, target=replace(target, pods=target.pods + 1))
+
+
+# ------------------------------------------------------------------------------------------------------------ bounds
+def _workers(spec: ModelSpec, book: PriceBook) -> _Workers | None:
+    """Those that come and go with the requests; None where there are none."""
+    target = spec.target
+    match target:
+        case LambdaSagemaker():
+            return _Workers(
+                least=_least(spec, target.instances_min, target.instances_max),
+                most=target.instances_max,
+                gpus=1,
+                idle_timeout_s=SCALE_IN_S,
+                increment_s=Decimal(1),
+            )
+        case Modal():
+            return _Workers(
+                least=_least(spec, target.containers_min, target.containers_max),
+                most=target.containers_max,
+                gpus=max(target.gpu_count, 1),
+                idle_timeout_s=Decimal(target.scaledown_s),
+                increment_s=Decimal(1),
+            )
+        case Hybrid():
+            row = target.burst.price(book)
+            return _Workers(
+                prefix="burst_",
+                least=_least(spec, 0, target.burst_max),
+                most=target.burst_max,
+                gpus=int(target.burst.factor(row)),
+                idle_timeout_s=target.idle_timeout_s,
+                increment_s=(row.increment_s if row is not None else None) or Decimal(0),
+                alone=False,
+                bills_cold_start=row is None or row.bills_cold_start is not False,
+            )
+        case Rented():
+            row = book.find(target.provider, target.product, target.gpu, region=target.region, tier=target.tier)
+            if row is None or row.seconds is None:
+                return None
+            most = max(target.workers_min, 1) if row.always_on else target.workers_max
+            return _Workers(
+                least=_least(spec, most if row.always_on else target.workers_min, most),
+                most=most,
+                gpus=target.gpu_count if row.unit.startswith("gpu-") else 1,
+                idle_timeout_s=target.idle_timeout_s,
+                increment_s=row.increment_s or Decimal(0),
+                bills_cold_start=row.bills_cold_start is not False,
+            )
+        case _:
+            return None
+
+
+def _least(spec: ModelSpec, workers: int, most: int) -> Term:
+    if spec.schedule is not None:
+        return Term("mean of the schedule", always_on(spec.schedule, most))
+    return Term("workers.min", Decimal(workers))
+
+
+def _month(unit: str, workers: _Workers, book: PriceBook) -> tuple[Term, ...]:
+    name = unit.rpartition("-")[2]
+    month = Term(f"{name}s of a month", book.month_hours * 3600 / _SECONDS[name])
+    return (month, Term("GPUs", Decimal(workers.gpus))) if workers.gpus != 1 else (month,)
+
+
+def _bounds(
+    what: str, unit: str, spec: ModelSpec, cost: Cost, workers: _Workers | None, book: PriceBook
+) -> Iterator[Bound]:
+    target = spec.target
+    assert not isinstance(target, RunpodTarget), "explained by its own rules"
+    if workers is not None and what.startswith(workers.prefix):
+        kind = what.removeprefix(workers.prefix)
+        if kind in _KINDS:
+            yield from _of_workers(kind, unit, spec, cost, workers, book)
+            return
+    yield from _plain(what, unit, spec, target, book)
+
+
+def _of_workers(
+    kind: str, unit: str, spec: ModelSpec, cost: Cost, workers: _Workers, book: PriceBook
+) -> Iterator[Bound]:
+    if kind == "always_on":
+        yield product(Kind.ABOUT, workers.least, *_month(unit, workers, book), to=_TO)
+        return
+    performance, requests = spec.performance, requests_of(spec)
+    service_s, cold_s = performance.service_time_s, performance.cold_start_s
+    if requests is None or service_s is None or cold_s is None:
+        return
+    name = unit.rpartition("-")[2]
+    per = () if name == "second" else (Term(f"seconds of {'an' if name == 'hour' else 'a'} {name}", _SECONDS[name]),)
+    gpus = () if workers.gpus == 1 else (Term("GPUs", Decimal(workers.gpus)),)
+    asked, starts = Term("requests", requests), Term("worker starts", cost.worker_starts_per_month or Decimal(0))
+    if kind == "busy":
+        service, places = Term("service time", service_s), Term("concurrency", Decimal(performance.concurrency))
+        slots = workers.most * performance.concurrency
+        if workers.alone and requests * service_s < slots * book.month_hours * 3600:
+            always = (workers.least, *_month(unit, workers, book)) if workers.least.value else ()
+            yield product(Kind.AT_LEAST, asked, service, *gpus, per=(places, *per), less=always, to=_TO)
+        yield product(Kind.AT_MOST, asked, service, *gpus, per=per, to=_TO)
+    elif kind == "idle" and workers.idle_timeout_s is not None:
+        both = Term("(requests + worker starts)", requests + starts.value)
+        yield product(Kind.AT_MOST, both, Term("idle timeout", workers.idle_timeout_s), *gpus, per=per, to=_TO)
+    elif kind == "cold_start" and workers.bills_cold_start:
+        half = workers.increment_s / 2
+        start = Term(f"(cold start + {half.normalize():f} s)", cold_s + half) if half else Term("cold start", cold_s)
+        yield product(Kind.ABOUT, starts, start, *gpus, per=per, to=_TO)
+
+
+def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBook) -> Iterator[Bound]:
+    """Lines that are a multiplication of what a spec says."""
+    requests = Term("requests", requests_of(spec) or Decimal(0))
+    million = Term("a million", Decimal(10**6))
+    match target:
+        case RunpodPod() if what == "always_on" and spec.schedule is None:
+            hours = Term("hours of a month", book.month_hours * target.running_share)
+            pods = Term("pods", Decimal(target.pods))
+            yield product(Kind.ABOUT, pods, hours, Term("GPUs", Decimal(target.gpu_count)), to=_TO)
+        case RunpodPod() if what == "always_on" and spec.schedule is not None:
+            hours = Term("hours of a month", book.month_hours)
+            pods = Term("mean of the schedule", always_on(spec.schedule, target.pods))
+            yield product(Kind.ABOUT, pods, hours, Term("GPUs", Decimal(target.gpu_count)), to=_TO)
+        case Hybrid() if what == "base" and target.base is not None:
+            gpus = Term("GPUs", target.dedicated.factor(target.dedicated.price(book)))
+            name = unit.rpartition("-")[2]
+            month = Term(f"{name}s of a month", book.month_hours * 3600 / _SECONDS[name])
+            yield product(Kind.ABOUT, Term("replicas", Decimal(target.base)), month, gpus, to=_TO)
+        case LambdaSagemaker() if what == "lambda_requests":
+            yield product(Kind.ABOUT, requests, per=(million,), to=_TO)
+        case LambdaSagemaker() if what == "lambda_waiting" and spec.performance.service_time_s is not None:
+            service, memory = Term("service time", spec.performance.service_time_s), Decimal(target.memory_mb) / 1024
+            yield product(Kind.AT_LEAST, requests, service, Term("GB of memory", memory), to=_TO)
+        case SagemakerServerless() if what in ("busy", "busy_on_provisioned") and spec.performance.service_time_s:
+            service = Term("service time", spec.performance.service_time_s)
+            yield product(Kind.AT_MOST if target.provisioned else Kind.ABOUT, requests, service, to=_TO)
+        case SagemakerServerless() if what == "provisioned" and spec.schedule is None:
+            month = Term("seconds of a month", book.month_hours * 3600)
+            yield product(Kind.ABOUT, Term("slots", target.provisioned * target.provisioned_share), month, to=_TO)
+        case _:
+            return
