@@ -8,7 +8,7 @@ from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views import plan as plan_view
-from baseload.cli.views.text import columns, signed_usd, usd, wrapped
+from baseload.cli.views.text import columns, signed_usd, units, usd, wrapped
 from baseload.planner.cost import Line
 from baseload.planner.explain import TOTAL, Quantity, Sensitivity
 from baseload.planner.plan import ModelPlan, Plan
@@ -91,14 +91,14 @@ def _rows(lines: Sequence[Line], prices: Mapping[str, Price], page: Page) -> lis
 
 def _bill(every: Sequence[Line]) -> list[str]:
     lines = [line for line in every if line.quantity]
-    units = {line.unit for line in lines}
-    one = _plural(units.pop()) if len(units) == 1 else "quantity"
-    rows = [["", one, *([""] if units else []), "× USD", "= a month"]]
+    counted = {line.unit for line in lines}
+    one = units(counted.pop()) if len(counted) == 1 else "quantity"
+    rows = [["", one, *([""] if counted else []), "× USD", "= a month"]]
     rows += [
         [
             _name(line.what),
             f"{line.quantity:,}",
-            *([line.unit] if units else []),
+            *([line.unit] if counted else []),
             f"{line.unit_price_usd.normalize():f}",
             usd(line.amount_usd),
         ]
@@ -106,20 +106,16 @@ def _bill(every: Sequence[Line]) -> list[str]:
     ]
     total = sum((line.amount_usd for line in lines), Decimal(0))
     rows.append(["together", *([""] * (len(rows[0]) - 2)), usd(total)])
-    return columns(rows, align="<><>>" if units else "<>>>", indent=2)
+    return columns(rows, align="<><>>" if counted else "<>>>", indent=2)
 
 
 def _read(price: Price) -> str:
     return f"{price.confidence} {price.read.isoformat()} at {price.source}"
 
 
-def _plural(unit: str) -> str:
-    return unit if unit.endswith("s") or unit == "GB" else f"{unit}s"
-
-
 def _quantity(item: Quantity, page: Page) -> list[str]:
     hours = "" if item.hours is None else f", {item.hours:,} hours"
-    title = f"{page.bold(_name(item.what))}: {item.quantity:,} {_plural(item.unit)}{hours}"
+    title = f"{page.bold(_name(item.what))}: {item.quantity:,} {units(item.unit)}{hours}"
     lines = [f"  {title}", *wrapped(f"method: {item.method}", page.width, indent=4, hanging=2)]
     for bound in item.bounds:
         text = f"{bound.kind} {bound.formula} = {bound.figures} = {bound.quantity:,}"

@@ -20,7 +20,7 @@ from baseload.cli.terminal import WIDE, Page
 from baseload.cli.views import charts
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.html import Html, data, joined, tag
-from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, usd
+from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, units, usd
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
 from baseload.planner.cost import ResponseTime, Spread
@@ -709,10 +709,10 @@ def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
     bounds = [
         tag(
             "li",
-            tag("b", f"{_quantity_name(item.what)}: {item.gpu_seconds:,} GPU-seconds"),
+            tag("b", f"{_quantity_name(item.what)}: {item.quantity:,} {units(item.unit)}"),
             tag("small", f"method: {item.method}"),
             *(
-                tag("small", f"{bound.kind} {bound.formula} = {bound.figures} = {bound.gpu_seconds:,}")
+                tag("small", f"{bound.kind} {bound.formula} = {bound.figures} = {bound.quantity:,}")
                 for bound in item.bounds
             ),
         )

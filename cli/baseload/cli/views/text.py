@@ -42,6 +42,11 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+def units(unit: str) -> str:
+    """`GPU-hours`, `GB`, `million requests`: several of a line's unit."""
+    return unit if unit.endswith("s") or unit == "GB" else f"{unit}s"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 error`, `2 errors`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
