@@ -101,3 +101,29 @@ def test_a_log_is_simulated_at_its_rates(office: Path, deploy: Run) -> None:
     rows = [slot["requests"] for slot in model["timeline"]["slots"]]
     assert sum(rows[1:]) == 0  # the hours are those of the log, which begins with its busy one
     assert rows[0] == pytest.approx(120, abs=40)
+
+
+def test_a_log_is_replayed_beside_the_plan(office: Path, deploy: Run) -> None:
+    """A request each 1,000 s for a day, each 1.5 s long."""
+    pytest.importorskip("duckdb", reason="DuckDB is not installed (the extra baseload[logs])")
+    start = datetime(2026, 9, 7, tzinfo=UTC)
+    lines = [f"{start + timedelta(seconds=1000 * k)},1.5" for k in range(87)]
+    office.with_name("log.csv").write_text("\n".join(["time,duration", *lines]) + "\n", encoding="utf-8")
+    office.write_text(
+        OFFICE.replace("{requests_per_day: 1000, curve: office-hours}", "{log: {file: log.csv}}"), encoding="utf-8"
+    )
+    document = deploy("simulate", "--from-log", "--json").json
+    assert document["schema"] == "baseload.replay/1"
+    (model,) = document["models"]
+    assert (model["requests"], model["seconds"], model["service_times"]) == (87, 86_000, "durations of the log")
+    # 25 + 1.5 + 5 s a request, rounded up to 32 s, × 2,628 of them × 0.00031 USD.
+    assert float(model["monthly_usd"]) == pytest.approx(32 * 2628 * 0.00031, abs=0.02)
+    shown = deploy("simulate", "--from-log")
+    assert f"${model['monthly_usd']}" in shown.out
+    assert "holds it: yes" in shown.out or "holds it: no" in shown.out
+
+
+def test_a_spec_without_a_log_has_none_to_replay(office: Path, deploy: Run) -> None:
+    result = deploy("simulate", "--from-log", "--json")
+    assert result.error == "simulate/no-log"
+    assert "traffic: {log:" in result.json["error"]["diagnostics"][0]["hint"]

@@ -301,7 +301,7 @@ def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requ
         )
 
     def run(seed: str, from_s: float, until_s: float) -> Simulated:
-        services = _services(pool, random.Random(f"{seed}/service"))
+        services = service_times(pool, random.Random(f"{seed}/service"))
         log = ((0.0, next(services)) for _ in range(jobs))
         return replay(pool, log, seed=seed, warm_up_s=from_s, until_s=until_s)
 
@@ -318,7 +318,7 @@ def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requ
     )
 
 
-def _services(pool: Pool, source: random.Random) -> Iterator[float]:
+def service_times(pool: Pool, source: random.Random) -> Iterator[float]:
     """Service times as the simulator draws them: exponential at a coefficient of variation of 1, else log-normal."""
     sigma = math.sqrt(math.log1p(pool.service_cv**2))
     while True:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from baseload.planner.pool import Dispatch
+    from baseload.planner.prices import PriceBook
     from baseload.planner.spec.model import ModelSpec
 
 
@@ -31,6 +32,9 @@ def simulate(
             "--dispatch", metavar="packed|balanced|random", help="Which warm worker gets a request; else packed."
         ),
     ] = None,
+    from_log: Annotated[
+        bool, typer.Option("--from-log", help="Replay the specs' own logs, request by request, instead of drawing.")
+    ] = False,
     book: Book = None,
     max_age: MaxAge = None,
 ) -> None:
@@ -54,6 +58,8 @@ def simulate(
     specs, warnings = read_specs(project)
     run.terminal.warn(warnings)
     chosen = _chosen(specs, model)
+    if from_log:
+        chosen = _with_a_log(chosen)
     if any(spec.traffic and spec.traffic.log for spec in chosen):
         from baseload.planner.traffic.log import with_log
 
@@ -61,6 +67,9 @@ def simulate(
         run.terminal.warn(item for _, said in read for item in said)
         chosen = [spec for spec, _ in read]
     prices = book_for(project.root, book)
+    if from_log:
+        _replay(run, chosen, prices, seed, rule)
+        return
     found, refused = [], list[BaseloadError]()
     for spec in chosen:
         try:
@@ -74,6 +83,28 @@ def simulate(
     run.terminal.warn(item for one in found for item in one.cost.diagnostics)
     used = {price for one in found for price in one.cost.prices}
     run.terminal.warn(remarks(prices, used, datetime.now(UTC).date(), max_age))
+    run.terminal.show(view, found)
+
+
+def _with_a_log(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+    found = [spec for spec in specs if spec.traffic and spec.traffic.log]
+    if not found:
+        names = ", ".join(spec.name for spec in specs)
+        hint = "say where it is, for instance `traffic: {log: {file: requests.csv}}`"
+        raise UsageError.of("simulate/no-log", f"there is no log to replay of {names}", hint=hint)
+    return found
+
+
+def _replay(run: Invocation, specs: Sequence[ModelSpec], prices: PriceBook, seed: int, rule: Dispatch | None) -> None:
+    from datetime import UTC, datetime
+
+    from baseload.cli.views import replay as view
+    from baseload.planner.replayed import replayed
+    from baseload.planner.traffic.log import requests_of
+
+    now = datetime.now(UTC)
+    found = [replayed(spec, prices, requests_of(spec, now), seed=seed, dispatch=rule) for spec in specs]
+    run.terminal.warn(item for one in found for item in one.cost.diagnostics)
     run.terminal.show(view, found)
 
 

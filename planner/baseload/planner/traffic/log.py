@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
@@ -39,6 +39,9 @@ BIN_S = 600
 WEEK_S = 7 * 86_400.0
 MOST_REJECTS = 1_000_000
 """Lines that are no text at all, noted one by one; there are only so many of these before a log is refused anyway."""
+
+_ROWS = 4096
+"""Of a log, handed over at a time."""
 
 _HOUR_US, _MINUTE_US, _QUARTER_US = 3_600_000_000, 60_000_000, 900_000_000
 _RELATIVE_BELOW_US = 10**8 * 10**6
@@ -167,6 +170,13 @@ def remarks(spec: ModelSpec, seen: Observed) -> tuple[Diagnostic, ...]:
 
 def read_log(spec: ModelSpec, now: datetime) -> Observed:
     """The log of a spec. Raises UsageError where it cannot be read or says nothing, with what was found."""
+    with _reading(spec, now) as reading:
+        return reading.observed()
+
+
+@contextmanager
+def _reading(spec: ModelSpec, now: datetime) -> Iterator[_Reading]:
+    """The log of a spec in a database; what DuckDB cannot read is told as a problem of the spec."""
     assert spec.traffic is not None, "has a log"
     assert spec.traffic.log is not None, "has a log"
     log, zone = spec.traffic.log, spec.traffic.time_zone
@@ -174,12 +184,34 @@ def read_log(spec: ModelSpec, now: datetime) -> Observed:
     source = _source(files, log, _format(spec, files, log), spec)
     with _database(zone) as database:
         try:
-            return _Reading(spec, database, files, source, now).observed()
+            yield _Reading(spec, database, files, source, now)
         except BaseloadError:
             raise
         except _duckdb().Error as error:
             reason = str(error).strip().splitlines()[0]
             raise _problem(spec, "traffic/log", f"DuckDB cannot read {files[0].name}: {reason}") from error
+
+
+class Request(NamedTuple):
+    """One line of a log; None where it does not say it."""
+
+    at_s: float
+    """From the first one."""
+    tokens_in: float | None
+    tokens_out: float | None
+    duration_s: float | None
+
+
+def requests_of(spec: ModelSpec, now: datetime) -> Iterator[Request]:
+    """The requests of a spec's log in the order of their times, in a stream: sorted outside of memory, never all in it.
+
+    Raises UsageError where the log cannot be read, and where it holds counts per minute: these have no times.
+    """
+    with _reading(spec, now) as reading:
+        if "requests" in reading.columns:
+            hint = "`deploy simulate` without --from-log draws arrivals at the rates of the log"
+            raise _problem(spec, "traffic/counts", "a log of counts per minute has no arrival times to replay", hint)
+        yield from reading.requests()
 
 
 # ------------------------------------------------------------------------------------------------- files and columns
@@ -350,7 +382,24 @@ class _Reading:
         self._now_us = int((now + timedelta(days=1)).timestamp() * 10**6)  # a day for clocks and zones
         self._counts = "requests" in source.columns
 
-    def observed(self) -> Observed:
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """An expression for each column that is there."""
+        return self._source.columns
+
+    def requests(self) -> Iterator[Request]:
+        """Those of the usable lines, in the order of their times."""
+        self._usable()
+        named = ", ".join(key if key in self._source.columns else f"NULL AS {key}" for key in _OPTIONAL[:3])
+        found = self._database.execute(f"SELECT us, {named} FROM good ORDER BY us")
+        first_us = None
+        while rows := found.fetchmany(_ROWS):
+            first_us = rows[0][0] if first_us is None else first_us
+            for us, *figures in rows:
+                yield Request((us - first_us) / 10**6, *figures)
+
+    def _usable(self) -> tuple[Lines, bool]:
+        """Load, refuse what is too bad, and name the rest `good`; the lines, and whether times count from the start."""
         self._load()
         lines, relative = self._lines()
         self._refuse(lines)
@@ -359,6 +408,10 @@ class _Reading:
             f"CREATE VIEW good AS SELECT us + {shift} AS us, * EXCLUDE (us, empty) FROM seen "
             f"WHERE us IS NOT NULL {'' if relative else f'AND us BETWEEN {_OLDEST_US} AND {self._now_us}'}"
         )
+        return lines, relative
+
+    def observed(self) -> Observed:
+        lines, relative = self._usable()
         requests, first_us, last_us = self._row("SELECT coalesce(sum(n), 0), min(us), max(us) FROM good")
         requests = int(requests)
         seconds = self._seconds(requests, first_us, last_us)
