@@ -64,6 +64,17 @@ POOLS: Mapping[str, Pool] = _table(
 """All pools by id, from the smallest memory to the largest."""
 
 
+TYPES: tuple[str, ...] = (*(card for pool in POOLS.values() for card in pool.types), "NVIDIA B300 SXM6 AC")
+"""RunPod's GPU type ids that pods are priced for: those of the pools, and one that no pool has."""
+
+
+def types_with(gpu: str) -> tuple[str, ...]:
+    """The GPU types that people call `gpu` (`L40S`, `rtx 4090`); empty where none is."""
+    wanted = _words(gpu)
+    exact = tuple(card for card in TYPES if wanted and wanted <= _words(card))
+    return exact or tuple(card for pool in pools_with(gpu) for card in pool.types)
+
+
 def pools_with(gpu: str) -> tuple[Pool, ...]:
     """The pools that hold a card people call `gpu` (`RTX 4090`, `h100`, `A100 80GB`); empty where none does."""
     wanted = _words(gpu)

@@ -141,8 +141,9 @@ def _times(count: int, name: str) -> str:
 
 # ------------------------------------------------------------------------------------------------------------ inputs
 def _target(spec: ModelSpec) -> Target:
-    assert not isinstance(spec.target, RunpodTarget), "priced by its own rules"
-    return spec.target
+    target = spec.placed
+    assert not isinstance(target, RunpodTarget), "priced by its own rules"
+    return target
 
 
 def _estimated(spec: ModelSpec, book: PriceBook) -> Estimated | None:

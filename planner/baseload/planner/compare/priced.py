@@ -47,7 +47,7 @@ class Question:
     @classmethod
     def of(cls, spec: ModelSpec, book: PriceBook) -> Question:
         """About the spec as it stands."""
-        own = hardware_of(spec.target, book)
+        own = hardware_of(spec.placed, book)
         return cls(spec=spec, measured=spec.serves, own=own, book=book, asked=Asked.of(spec))
 
     def times(self, cards: Sequence[Card], count: int, platform: str) -> Times:

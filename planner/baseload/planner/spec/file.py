@@ -58,7 +58,7 @@ def checked(document: Document) -> SpecFile:
     if not any(item.severity is Severity.ERROR for item in told):
         serves = sections.model or sections.container
         assert serves is not None, "required by the schema"
-        assert sections.runpod is not None, "required by the schema"
+        assert sections.target is not None, "required by the schema"
         spec = ModelSpec(
             name=content["name"],
             file=document.file,
@@ -69,9 +69,10 @@ def checked(document: Document) -> SpecFile:
             service_level=values.service_level(content.get("service_level", {})),
             requires=values.requires(content.get("requires", {})),
             ops_cost_per_month_usd=values.ops_cost_per_month(content.get("ops_cost_per_month", {})),
-            target=sections.runpod,
+            target=sections.target,
             digest=values.digest(content),
             content=values.without_environment(content),
+            schedule=sections.schedule,
         )
     named = ("name",) not in spoiled and "name" in content
     return SpecFile(

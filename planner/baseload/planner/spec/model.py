@@ -12,6 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from baseload.planner.diagnostics import Location
+from baseload.planner.errors import UsageError
+
 if TYPE_CHECKING:
     from baseload.planner.targets import Target
     from baseload.planner.traffic.profile import RateProfile
@@ -62,6 +65,14 @@ class Tokens:
 
     prompt: Decimal
     output: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayloadBytes:
+    """Mean bytes per request."""
+
+    request: int
+    response: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +147,8 @@ class Traffic:
     observed: RateProfile | None = None
     """What the log says, once it has been read (`baseload.planner.traffic.log`)."""
     tokens: Tokens | None = None
+    payload_bytes: PayloadBytes | None = None
+    """None: nothing is said of sizes, and nothing is billed by them."""
     range: Range = Range()
 
 
@@ -239,6 +252,16 @@ class RunpodTarget:
     """Share off the Flex rate for always-on workers (0 to 1); RunPod grants it on request only."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Auto:
+    """The cheapest that serves the traffic; chosen when a plan is made."""
+
+    targets: tuple[str, ...] = ()
+    """Names of targets that may be chosen; empty is all that this version deploys."""
+    gpus: tuple[str, ...] = ()
+    """GPU pools that may be chosen; empty is all."""
+
+
 class Weekday(StrEnum):
     """Days of a schedule, Monday first."""
 
@@ -284,7 +307,7 @@ class ModelSpec:
     traffic: Traffic | None
     performance: Performance
     limits: Limits
-    target: RunpodTarget | Target
+    target: RunpodTarget | Target | Auto
     digest: str
     """`sha256:` of the canonical content, without secret values (there are none in a spec)."""
     content: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -295,6 +318,18 @@ class ModelSpec:
     """What it costs to run beside the bill, by target or class: `serverless`, `dedicated`, `hybrid`."""
     schedule: Schedule | None = None
     """None: the target's own minimum, all the time."""
+
+    @property
+    def placed(self) -> RunpodTarget | Target:
+        """The target of a spec that names one. Raises UsageError for `auto`, for which it is chosen first."""
+        if isinstance(self.target, Auto):
+            raise UsageError.of(
+                "target/auto",
+                f"the target of {self.name} is `auto`, and this command chooses none",
+                where=Location(self.file),
+                hint="name a target; `deploy compare` ranks them",
+            )
+        return self.target
 
     @property
     def runpod(self) -> RunpodTarget:

@@ -9,6 +9,9 @@ The schema is the only source of what is allowed; nothing here names a key of it
 `x-not-with`          for a key, those that it has no meaning beside
 `x-wanted`            what a `pattern` means, in words
 `x-later`             keys (or values) that are planned and not supported yet
+`x-several`           names of several keys, with a sentence that tells them apart
+`x-compared`          targets that are priced by `deploy compare` and never deployed
+`x-never`             keys of something that cannot be, with the reason
 `writeOnly`           (standard) nothing in it is repeated in a message but names: it may be a secret
 
 The schema avoids `anyOf` and has `oneOf` of required keys only, because a validator cannot tell which branch was
@@ -26,7 +29,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from baseload.planner.diagnostics import Diagnostic, Location
-from baseload.planner.gpus import POOLS, pools_with
+from baseload.planner.gpus import POOLS, TYPES, pools_with, types_with
 from baseload.planner.spec import schema as read_schema
 from baseload.planner.spec.source import At, Document, short
 from baseload.planner.spec.values import quantity
@@ -167,8 +170,11 @@ class _Explanation:
             if key in self._later():
                 yield at, self._not_yet(key, where)
             elif key in self._several():
-                summary = f"`{key}` is the name of several targets"
-                yield at, _error("spec/ambiguous", summary, where, f"say which one: {self._several()[key]}")
+                yield at, self._ambiguous(key, where)
+            elif key in self._compared():
+                yield at, self._compared_only(key, where)
+            elif key in self._schema.get("x-never", {}):
+                yield at, _error("spec/impossible", self._schema["x-never"][key], where, f"remove `{key}`")
             else:
                 hint = _lacks_space(key, self._value[key]) or _did_you_mean(key, known) or _belongs_under(key)
                 hint = hint or f"known here: {_listed(known)}"
@@ -176,8 +182,6 @@ class _Explanation:
                 yield at, _error("spec/unknown-key", summary, where, hint)
 
     def _missing_keys(self) -> Found:
-        if (self._later() | self._several()).keys() & self._value.keys():
-            return  # what stands there is refused by name
         for key in self._bound:
             if key not in self._value:
                 # The whole mapping is spoiled, but never the whole file.
@@ -268,6 +272,8 @@ class _Explanation:
         hint = _did_you_mean(str(self._value), choices) or f"one of {_listed(choices)}"
         if choices == list(POOLS):
             return self._unknown_pool(hint)
+        if choices == list(TYPES):
+            return self._unknown_type(hint)
         return self._say("spec/choice", f"{self._shown()} is not a choice here", hint)
 
     def _unknown_pool(self, hint: str) -> Diagnostic:
@@ -276,8 +282,20 @@ class _Explanation:
             hint = f"endpoints name a pool, not a card; {_quoted(gpu)} is in {_listed([pool.id for pool in pools])}"
         return self._say("spec/gpu-pool", f"{self._shown()} is no GPU pool of RunPod", hint)
 
+    def _unknown_type(self, hint: str) -> Diagnostic:
+        gpu = str(self._value)
+        if gpu in POOLS:
+            hint = f"pods name a card, not a pool; {_quoted(gpu)} has {_listed(POOLS[gpu].types)}"
+        elif types := types_with(gpu):
+            hint = f"RunPod calls it {_listed(types, 'or')}"
+        return self._say("spec/gpu-type", f"{self._shown()} is no GPU type of RunPod", hint)
+
     def _no_match(self) -> Diagnostic:
         wanted = self._schema["x-wanted"]
+        if self._value in self._several():
+            return self._ambiguous(self._value, self._place())
+        if self._value in self._compared():
+            return self._compared_only(self._value, self._place())
         if self._is_key:
             key = _key((*self._at, self._value))
             return self._say("spec/format", f"`{key}` is not usable as a name", f"wanted: {wanted}")
@@ -302,11 +320,23 @@ class _Explanation:
         inside = f" in `{_key(self._at)}`" if self._at else ""
         return _error("spec/missing-key", f"{keys} is missing{inside}", self._document.key(self._at))
 
-    def _later(self) -> dict[str, str | None]:
-        return dict.fromkeys(self._schema.get("x-later", ()))
+    def _later(self) -> Sequence[str]:
+        return tuple(self._schema.get("x-later", ()))
 
-    def _several(self) -> dict[str, str | None]:
+    def _several(self) -> dict[str, str]:
         return dict(self._schema.get("x-several", {}))
+
+    def _compared(self) -> Sequence[str]:
+        return tuple(self._schema.get("x-compared", ()))
+
+    def _ambiguous(self, key: str, where: Location) -> Diagnostic:
+        hint = f"say which one: {self._several()[key]}"
+        return _error("spec/ambiguous", f"`{key}` is the name of several targets", where, hint)
+
+    def _compared_only(self, key: str, where: Location) -> Diagnostic:
+        supported = _listed(list(self._schema["properties"]))
+        hint = f"`deploy compare` prices it beside any spec; supported under `{self._at[-1]}`: {supported}"
+        return _error("spec/compared-only", f"`{key}` is priced for comparison and never deployed", where, hint)
 
     def _not_yet(self, key: str, where: Location) -> Diagnostic:
         supported = _listed(list(self._schema["properties"]))

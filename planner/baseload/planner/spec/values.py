@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from baseload.planner.spec.model import (
+    Auto,
     Batch,
     Container,
     Curve,
@@ -23,6 +24,7 @@ from baseload.planner.spec.model import (
     Log,
     LogFormat,
     Model,
+    PayloadBytes,
     Performance,
     Precision,
     QueueDelay,
@@ -65,31 +67,32 @@ def quantity(value: str | int | Decimal) -> Decimal | None:
 def model(content: Content) -> Model:
     """The section `model`."""
     return Model(
-        **_given(content, "id", "max_context"),
+        **given(content, "id", "max_context"),
         parameters=_quantity(content["parameters"]),
-        **_given(content, "precision", read=Precision),
+        **given(content, "precision", read=Precision),
     )
 
 
 def container(content: Content) -> Container:
     """The section `container`."""
     env = {name: SecretRef(v["secret"]) if isinstance(v, Mapping) else v for name, v in content.get("env", {}).items()}
-    return Container(**_given(content, "image", "args", "registry", "disk_gb"), env=env)
+    return Container(**given(content, "image", "args", "registry", "disk_gb"), env=env)
 
 
 def traffic(content: Content) -> Traffic:
     """The section `traffic`."""
     return Traffic(
         requests_per_day=_requests_per_day(content),
-        **_given(content, "curve", read=Curve),
-        **_given(content, "hourly", read=lambda hours: tuple(map(Decimal, hours))),
-        **_given(content, "time_zone"),
-        **_given(content, "active_share", "cv", read=Decimal),
+        **given(content, "curve", read=Curve),
+        **given(content, "hourly", read=lambda hours: tuple(map(Decimal, hours))),
+        **given(content, "time_zone"),
+        **given(content, "active_share", "cv", read=Decimal),
         growth_per_month=_growth(content.get("growth", "0%/month")),
-        **_given(content, "batch", read=lambda b: Batch(jobs=b["jobs"], at=b["at"], **_in_seconds(b, "within"))),
-        **_given(content, "log", read=_log),
-        **_given(content, "tokens", read=lambda t: Tokens(prompt=Decimal(t["in"]), output=Decimal(t["out"]))),
-        **_given(content, "range", read=lambda r: Range(**_given(r, "low", "high", read=Decimal))),
+        **given(content, "batch", read=lambda b: Batch(jobs=b["jobs"], at=b["at"], **in_seconds(b, "within"))),
+        **given(content, "log", read=_log),
+        **given(content, "tokens", read=lambda t: Tokens(prompt=Decimal(t["in"]), output=Decimal(t["out"]))),
+        **given(content, "payload_bytes", read=_payload),
+        **given(content, "range", read=lambda r: Range(**given(r, "low", "high", read=Decimal))),
     )
 
 
@@ -106,27 +109,31 @@ def _growth(text: str) -> Decimal:
     return Decimal(text.removesuffix("%/month")) / 100
 
 
+def _payload(content: Content) -> PayloadBytes:
+    return PayloadBytes(request=round(content["in"]), response=round(content["out"]))
+
+
 def _log(content: Content) -> Log:
     return Log(
         file=content["file"],
-        **_given(content, "format", read=LogFormat),
-        **_given(content, "columns", read=dict),
-        **_given(content, "bad_lines_percent", read=Decimal),
+        **given(content, "format", read=LogFormat),
+        **given(content, "columns", read=dict),
+        **given(content, "bad_lines_percent", read=Decimal),
     )
 
 
 def performance(content: Content) -> Performance:
     """The section `performance`."""
     return Performance(
-        **_in_seconds(content, "service_time", "cold_start"),
-        **_given(content, "service_time_cv", read=Decimal),
-        **_given(content, "concurrency"),
+        **in_seconds(content, "service_time", "cold_start"),
+        **given(content, "service_time_cv", read=Decimal),
+        **given(content, "concurrency"),
     )
 
 
 def limits(content: Content) -> Limits:
     """The section `limits`."""
-    return Limits(**_given(content, "monthly_usd", "hourly_worst_case_usd", "increase_percent", read=Decimal))
+    return Limits(**given(content, "monthly_usd", "hourly_worst_case_usd", "increase_percent", read=Decimal))
 
 
 def service_level(content: Content) -> ServiceLevel:
@@ -151,20 +158,25 @@ def ops_cost_per_month(content: Content) -> Mapping[str, Decimal]:
 def runpod(content: Content) -> RunpodTarget:
     """The section `target.runpod`."""
     scaling = content.get("scaling", {})
-    idle_timeout: dict[str, Any] = _in_seconds(content, "idle_timeout", read=int)
+    idle_timeout: dict[str, Any] = in_seconds(content, "idle_timeout", read=int)
     if "request_count" in scaling:
         idle_timeout = {"idle_timeout_s": None}
     return RunpodTarget(
-        **_given(content, "gpu", "gpu_count", "min_cuda", "volume"),
-        **_given(content, "mode", read=RunpodMode),
+        **given(content, "gpu", "gpu_count", "min_cuda", "volume"),
+        **given(content, "mode", read=RunpodMode),
         **{f"workers_{end}": count for end, count in content.get("workers", {}).items()},
         **idle_timeout,
-        **_given(content, "scaling", read=_scaling),
-        **_given(content, "flashboot", read=FlashBoot),
-        **_in_seconds(content, "execution_timeout"),
-        **_given(content, "data_centers", read=tuple),
-        **_given(content, "active_discount", read=Decimal),
+        **given(content, "scaling", read=_scaling),
+        **given(content, "flashboot", read=FlashBoot),
+        **in_seconds(content, "execution_timeout"),
+        **given(content, "data_centers", read=tuple),
+        **given(content, "active_discount", read=Decimal),
     )
+
+
+def auto(content: Content) -> Auto:
+    """The section `target.auto`."""
+    return Auto(**given(content, "targets", "gpus", read=tuple))
 
 
 def without_environment(content: Content) -> Content:
@@ -186,11 +198,13 @@ def _scaling(content: Content) -> QueueDelay | RequestCount:
     return QueueDelay(seconds=_quantity(content["queue_delay"]))
 
 
-def _given(content: Content, *keys: str, read: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+def given(content: Content, *keys: str, read: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+    """Those of the keys that are there, as they are read."""
     return {key: read(content[key]) for key in keys if key in content}
 
 
-def _in_seconds(content: Content, *keys: str, read: Callable[[Decimal], Any] = lambda value: value) -> dict[str, Any]:
+def in_seconds(content: Content, *keys: str, read: Callable[[Decimal], Any] = lambda value: value) -> dict[str, Any]:
+    """Those of the durations that are there, with `_s` at their names."""
     return {f"{key}_s": read(_quantity(content[key])) for key in keys if key in content}
 
 

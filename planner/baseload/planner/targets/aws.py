@@ -13,6 +13,7 @@ from types import MappingProxyType
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import GB, Bill, Demand, Stage, Tally
+from baseload.planner.targets.refusal import SIZES, TIMES, Refusal
 from baseload.planner.targets.workers import Fleet, mean_wait_s, missing, refused_share, worker_time
 
 SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
@@ -32,6 +33,7 @@ WAKE_S = (Decimal(302), Decimal(360))
 SCALE_OUT_S = Decimal(180)
 SCALE_IN_S = Decimal(900)
 
+_ELSEWHERE = "choose another target: `deploy compare` shows what is possible"
 _UNVERIFIED = "an article's figure, not confirmed; AWS publishes none"
 
 
@@ -109,7 +111,7 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
         lines=tuple(tally.lines),
         unpriced=tuple(tally.unpriced),
         unknown=tuple(dict.fromkeys(unknown)),
-        impossible=tuple(_lambda_refusals(target, demand)),
+        impossible=tuple(item.reason for item in lambda_refusals(target, demand)),
         caveats=tuple(_lambda_caveats(target, demand, overloaded=time.overloaded or (wait is None and not unknown))),
         latency=_lambda_chain(target, demand, wait),
         method=time.method,
@@ -146,7 +148,7 @@ def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: Pric
         lines=tuple(tally.lines),
         unpriced=tuple(tally.unpriced),
         unknown=unknown,
-        impossible=tuple(_serverless_refusals(target, demand)),
+        impossible=tuple(item.reason for item in serverless_refusals(target, demand)),
         caveats=tuple(_serverless_caveats(refused)),
         latency=(
             Stage(name="endpoint", low_s=Decimal(0), high_s=None, source="AWS publishes no overhead and no cold start"),
@@ -206,21 +208,46 @@ def _shared(quantities: dict[str, Decimal], region: str) -> MappingProxyType[str
     return MappingProxyType({f"{name}@{region}": quantity for name, quantity in quantities.items() if quantity > 0})
 
 
-def _lambda_refusals(target: LambdaSagemaker, demand: Demand) -> list[str]:
-    found = []
+def lambda_refusals(target: LambdaSagemaker, demand: Demand) -> list[Refusal]:
+    """What Lambda, the API in front of it, or a real-time endpoint refuses."""
+    found, service_s = [], demand.service_s
     if target.front not in ("url", "http-api", "none"):
-        found.append(f"front {target.front!r} is none of url, http-api, none")
+        reason = f"front {target.front!r} is none of url, http-api, none"
+        found.append(Refusal(code="aws/front", key="front", reason=reason, remedy="choose one of them"))
     if target.memory_mb not in LAMBDA_MEMORY_MB:
-        found.append(f"a Lambda function has 128 to 10,240 MB, not {target.memory_mb}")
+        reason = f"a Lambda function has 128 to 10,240 MB, not {target.memory_mb}"
+        found.append(Refusal(code="aws/memory", key="memory_mb", reason=reason, remedy="256 MB do for a function"))
     if target.instances_max < max(target.instances_min, 1):
-        found.append("instances_max must be 1 or more, and not below instances_min")
-    if demand.service_s is not None and demand.service_s > ANSWER_S:
-        found.append(f"a real-time endpoint must answer within {ANSWER_S} s, a request takes {demand.service_s} s")
-    if demand.service_s is not None and target.front == "http-api" and demand.service_s > HTTP_API_LONGEST_S:
-        found.append(f"an HTTP API waits {HTTP_API_LONGEST_S} s at most, a request takes {demand.service_s} s")
-    if max(demand.request_bytes, demand.response_bytes) > LAMBDA_PAYLOAD_BYTES:
-        found.append("Lambda takes and answers at most 6 MB at a time")
+        found.append(
+            Refusal(
+                code="aws/min-above-max",
+                key="instances.min",
+                beside=("instances.max",),
+                reason=f"`instances.min` {target.instances_min} is more than `instances.max` {target.instances_max}",
+                remedy=f"raise `instances.max` to {max(target.instances_min, 1)} or more",
+            )
+        )
+    if service_s is not None and service_s > ANSWER_S:
+        found.append(_too_slow("a real-time endpoint must answer", ANSWER_S, service_s, _ELSEWHERE))
+    elif service_s is not None and target.front == "http-api" and service_s > HTTP_API_LONGEST_S:
+        remedy = "`front: url` waits longer"
+        found.append(
+            _too_slow("an HTTP API must be answered", HTTP_API_LONGEST_S, service_s, remedy, beside=("front",))
+        )
+    if (largest := max(demand.request_bytes, demand.response_bytes)) > LAMBDA_PAYLOAD_BYTES:
+        found.append(_too_large("Lambda takes and answers at most 6 MB", LAMBDA_PAYLOAD_BYTES, largest))
     return found
+
+
+def _too_slow(what: str, longest_s: int, service_s: Decimal, remedy: str, *, beside: tuple[str, ...] = ()) -> Refusal:
+    reason = f"{what} within {longest_s} s, a mean request takes {service_s.normalize():f} s"
+    return Refusal(code="aws/timeout", key=TIMES, reason=reason, remedy=remedy, beside=beside)
+
+
+def _too_large(what: str, most: int, largest: int) -> Refusal:
+    reason = f"{what} at a time ({most:,} bytes), a mean payload has {largest:,}"
+    remedy = "hand large payloads over in S3 and send their address"
+    return Refusal(code="aws/payload", key=SIZES, reason=reason, remedy=remedy)
 
 
 def _lambda_caveats(target: LambdaSagemaker, demand: Demand, *, overloaded: bool) -> list[str]:
@@ -286,28 +313,54 @@ def _lambda_assumptions(target: LambdaSagemaker, wait: Decimal | None) -> tuple[
     return tuple(found)
 
 
-def _serverless_refusals(target: SagemakerServerless, demand: Demand) -> list[str]:
+def serverless_refusals(target: SagemakerServerless, demand: Demand) -> list[Refusal]:
+    """What SageMaker Serverless Inference refuses."""
     found = []
     if target.gpu:
-        found.append(f"Serverless Inference has no GPU, and the model needs one ({target.gpu})")
+        reason = f"Serverless Inference has no GPU, and the model needs one ({target.gpu})"
+        found.append(Refusal(code="aws/no-gpu", key="memory_mb", reason=reason, remedy=_ELSEWHERE))
     if target.memory_mb not in SERVERLESS_MEMORY_MB:
         sizes = ", ".join(map(str, SERVERLESS_MEMORY_MB))
-        found.append(f"memory is one of {sizes} MB, not {target.memory_mb}")
+        reason = f"memory is one of {sizes} MB, not {target.memory_mb}"
+        larger = [size for size in SERVERLESS_MEMORY_MB if size >= target.memory_mb]
+        remedy = f"set it to {larger[0]}" if larger else _ELSEWHERE
+        found.append(Refusal(code="aws/memory", key="memory_mb", reason=reason, remedy=remedy))
     if not 1 <= target.max_concurrency <= SERVERLESS_CONCURRENCY:
-        found.append(f"max_concurrency is 1 to {SERVERLESS_CONCURRENCY}, not {target.max_concurrency}")
+        reason = f"max_concurrency is 1 to {SERVERLESS_CONCURRENCY}, not {target.max_concurrency}"
+        found.append(Refusal(code="aws/concurrency", key="max_concurrency", reason=reason, remedy=_ELSEWHERE))
     if not 0 <= target.provisioned <= target.max_concurrency:
-        found.append(f"provisioned is 0 to max_concurrency ({target.max_concurrency}), not {target.provisioned}")
-    if target.model_gb is not None and target.model_gb > SERVERLESS_DISK_GB:
-        found.append(f"the model of {target.model_gb} GB does not fit the disk of {SERVERLESS_DISK_GB} GB")
-    elif target.model_gb is not None and target.model_gb * 1000 > target.memory_mb:
-        found.append(f"the model of {target.model_gb} GB does not fit {target.memory_mb} MB of memory")
+        found.append(
+            Refusal(
+                code="aws/min-above-max",
+                key="provisioned_concurrency",
+                beside=("max_concurrency",),
+                reason=f"provisioned is 0 to max_concurrency ({target.max_concurrency}), not {target.provisioned}",
+                remedy="raise `max_concurrency`, or keep fewer warm",
+            )
+        )
+    found += _weights(target)
     if target.vpc:
-        found.append("Serverless Inference cannot be put into a VPC")
-    if max(demand.request_bytes, demand.response_bytes) > SERVERLESS_PAYLOAD_BYTES:
-        found.append("requests and responses are limited to 4 MB")
+        reason = "Serverless Inference cannot be put into a VPC"
+        found.append(Refusal(code="aws/vpc", key="vpc", reason=reason, remedy=_ELSEWHERE))
+    if (largest := max(demand.request_bytes, demand.response_bytes)) > SERVERLESS_PAYLOAD_BYTES:
+        found.append(_too_large("requests and responses are limited to 4 MB", SERVERLESS_PAYLOAD_BYTES, largest))
     if demand.service_s is not None and demand.service_s > ANSWER_S:
-        found.append(f"an answer must come within {ANSWER_S} s, a request takes {demand.service_s} s")
+        found.append(_too_slow("an answer must come", ANSWER_S, demand.service_s, _ELSEWHERE))
     return found
+
+
+def _weights(target: SagemakerServerless) -> list[Refusal]:
+    """Weights on the disk, and in the memory."""
+    if target.model_gb is None:
+        return []
+    if target.model_gb > SERVERLESS_DISK_GB:
+        size, remedy = f"the disk of {SERVERLESS_DISK_GB} GB", f"use a smaller model or `precision`, or {_ELSEWHERE}"
+    elif target.model_gb * 1000 > target.memory_mb:
+        size, remedy = f"{target.memory_mb} MB of memory", "raise `memory_mb`, or use a smaller model or `precision`"
+    else:
+        return []
+    reason = f"the model of {target.model_gb} GB does not fit {size}"
+    return [Refusal(code="aws/does-not-fit", key="memory_mb", reason=reason, remedy=remedy)]
 
 
 def _serverless_caveats(refused: Decimal) -> list[str]:

@@ -185,6 +185,14 @@ class Tally:
             inside = (quantity if end is None else min(quantity, end)) - start
             self.units(what, row, name, max(inside, Decimal(0)) / REQUESTS_PER_UNIT.get(row.unit, Decimal(1)))
 
+    def factor(self, provider: str, name: str | None) -> Decimal:
+        """What prices are multiplied by for that reason; 1 for none."""
+        if name is None:
+            return Decimal(1)
+        row = self.book.find(provider, "factor", name)
+        self._has(row, f"{provider}/factor/{name}")
+        return Decimal(1) if row is None or row.usd is None else row.usd
+
     def _has(self, price: Price | None, name: str) -> bool:
         if price is not None and price.usd is not None:
             return True

@@ -20,9 +20,7 @@ _MOST_PER_S = 1e15
 """More is overload of anything, and no figure that can be rounded."""
 
 
-def demand_of(
-    spec: ModelSpec, *, factor: Decimal = Decimal(1), request_bytes: int = 0, response_bytes: int = 0
-) -> Demand | None:
+def demand_of(spec: ModelSpec, *, factor: Decimal = Decimal(1)) -> Demand | None:
     """The spec's traffic times `factor`, its rates over the week as a few parts; None without traffic, or with batches.
 
     A batch is work with a deadline, not a rate: see `baseload.planner.traffic.batch`.
@@ -46,8 +44,8 @@ def demand_of(
         service_cv=performance.service_time_cv,
         cold_start_s=performance.cold_start_s,
         concurrency=performance.concurrency,
-        request_bytes=request_bytes,
-        response_bytes=response_bytes,
+        request_bytes=traffic.payload_bytes.request if traffic.payload_bytes else 0,
+        response_bytes=traffic.payload_bytes.response if traffic.payload_bytes else 0,
         prompt_tokens=traffic.tokens.prompt if traffic.tokens else None,
         output_tokens=traffic.tokens.output if traffic.tokens else None,
         parts=parts,

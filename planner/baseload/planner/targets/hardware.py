@@ -39,7 +39,7 @@ def hardware_of(target: RunpodTarget | Target, book: PriceBook) -> Hardware:
                 name=target.gpu, platform="runpod", cards=_known(RUNPOD.get(target.gpu)), gpu_count=target.gpu_count
             )
         case aws.LambdaSagemaker():
-            row = book.find("aws", "sagemaker-realtime", target.instance, region=target.region)
+            row = next((row for row in book.of("aws") if row.gpu == target.instance), None)  # the same in every region
             count = row.count if row is not None and row.count else 1
             return Hardware(name=target.instance, platform="aws", cards=_known(card_of(row)), gpu_count=count)
         case aws.SagemakerServerless():

@@ -31,6 +31,10 @@ class Side:
     region: str = ""
     tier: str = ""
     gpu_count: int = 1
+    beside: tuple[tuple[str, Decimal], ...] = ()
+    """What is billed for the same time by rows of its own, with how much of it: on Modal `cpu` and `memory`."""
+    factor_name: str | None = None
+    """Row of the factor on all of its prices; on Modal that of a region."""
 
     def price(self, book: PriceBook) -> Price | None:
         """Its row."""
@@ -121,8 +125,13 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
     tally.time("base", fixed, target.dedicated.name, base * month_s * target.dedicated.factor(fixed))
     fleet = _fleet(target, flexible, base)
     time = worker_time(demand, fleet, book.month_hours)
-    for kind, seconds in time.by_kind().items():
-        tally.time(f"burst_{kind}", flexible, target.burst.name, seconds * target.burst.factor(flexible))
+    kinds, place = time.by_kind(), tally.factor(target.burst.provider, target.burst.factor_name)
+    for kind, seconds in kinds.items():
+        tally.time(f"burst_{kind}", flexible, target.burst.name, seconds * target.burst.factor(flexible), place)
+    for what, amount in target.burst.beside:
+        row = book.find(target.burst.provider, target.burst.product, what)
+        name = f"{target.burst.provider}/{target.burst.product}/{what}"
+        tally.time(f"burst_{what}", row, name, sum(kinds.values(), Decimal(0)) * amount, place)
     return Bill(
         target=f"hybrid of {base} and up to {target.burst_max}",
         lines=tuple(tally.lines),

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import GB, Bill, Demand, Stage, Tally
+from baseload.planner.targets.refusal import TIMES, Refusal
 from baseload.planner.targets.workers import Fleet, missing, worker_time
 
 GPUS_PER_CONTAINER = 8
@@ -61,12 +62,12 @@ def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
     unknown = missing(demand, fleet)
     time = worker_time(demand, fleet, book.month_hours)
     kinds = time.by_kind() | {"buffer": _buffer_s(target, demand, book.month_hours * 3600)}
-    place = _factor(tally, REGIONS.get(target.region or ""))
+    place = tally.factor("modal", REGIONS.get(target.region or ""))
     if target.gpu:
         price = book.find("modal", "serverless", target.gpu)
         for kind, seconds in kinds.items():
             tally.time(kind, price, f"modal/serverless/{target.gpu}", seconds * target.gpu_count, place)
-    steady = place * (_factor(tally, "nonpreemptible") if target.nonpreemptible else 1)
+    steady = place * (tally.factor("modal", "nonpreemptible") if target.nonpreemptible else 1)
     seconds = sum(kinds.values(), Decimal(0))
     for what, amount in (("cpu", target.cores), ("memory", target.memory_gib)):
         tally.time(what, book.find("modal", "serverless", what), f"modal/serverless/{what}", seconds * amount, steady)
@@ -79,7 +80,7 @@ def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
         lines=tuple(tally.lines),
         unpriced=tuple(tally.unpriced),
         unknown=unknown,
-        impossible=tuple(_refusals(target, demand)),
+        impossible=tuple(item.reason for item in refusals(target, demand)),
         caveats=tuple(_caveats(demand)),
         latency=(Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),),
         method=time.method,
@@ -88,16 +89,6 @@ def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
         assumptions=_assumptions(target),
         shared=MappingProxyType({name: quantity for name, quantity in shared.items() if quantity > 0}),
     )
-
-
-def _factor(tally: Tally, name: str | None) -> Decimal:
-    if name is None:
-        return Decimal(1)
-    row = tally.book.find("modal", "factor", name)
-    if row is None or row.usd is None:
-        tally.unpriced.append(f"modal/factor/{name}")
-        return Decimal(1)
-    return row.usd
 
 
 def _buffer_s(target: Modal, demand: Demand, month_s: Decimal) -> Decimal:
@@ -115,27 +106,40 @@ def _buffer_s(target: Modal, demand: Demand, month_s: Decimal) -> Decimal:
     return (target.buffer * busy * month_s).quantize(Decimal(1))
 
 
-def _refusals(target: Modal, demand: Demand) -> list[str]:
+def refusals(target: Modal, demand: Demand) -> list[Refusal]:
+    """What Modal refuses."""
     found = []
+
+    def refuse(name: str, key: str, reason: str, remedy: str, *beside: str) -> None:
+        found.append(Refusal(code=f"modal/{name}", key=key, reason=reason, remedy=remedy, beside=beside))
+
     most = A10_PER_CONTAINER if target.gpu == "A10" else GPUS_PER_CONTAINER
+    least, largest = target.containers_min, target.containers_max
     if target.gpu and not 1 <= target.gpu_count <= most:
-        found.append(f"a container has 1 to {most} {target.gpu}, not {target.gpu_count}")
+        reason = f"a container has 1 to {most} {target.gpu}, not {target.gpu_count}"
+        refuse("gpus", "gpu_count", reason, f"set it to {most}", "gpu")
     if target.gpu and target.nonpreemptible:
-        found.append("a function with a GPU is always preemptible on Modal")
+        reason = "a function with a GPU is always preemptible on Modal"
+        refuse("nonpreemptible", "nonpreemptible", reason, "remove `nonpreemptible`", "gpu")
     if target.region is not None and target.region not in REGIONS:
-        found.append(f"region {target.region!r} is neither broad nor narrow")
+        refuse("region", "region", f"region {target.region!r} is neither broad nor narrow", "choose one")
     if target.scaledown_s not in SCALEDOWN_S:
-        found.append(f"the scaledown window is 2 to 3600 s, not {target.scaledown_s}")
-    if target.containers_max > CONTAINERS_PER_FUNCTION:
-        found.append(f"a function has at most {CONTAINERS_PER_FUNCTION:,} containers")
-    gpus = target.gpu_count * (target.containers_max + target.buffer) if target.gpu else 0
-    if gpus > PLAN_GPUS.get(target.plan, gpus):
-        found.append(
-            f"the {target.plan} plan runs {PLAN_GPUS[target.plan]} GPUs at the same time, this asks for {gpus}"
-        )
+        reason = f"the scaledown window is 2 to 3600 s, not {target.scaledown_s}"
+        refuse("scaledown", "scaledown_window", reason, "set it within 2s and 1h")
+    if largest > CONTAINERS_PER_FUNCTION:
+        reason = f"a function has at most {CONTAINERS_PER_FUNCTION:,} containers"
+        refuse("containers", "containers.max", reason, "lower `containers.max`")
+    if least > largest:
+        reason = f"`containers.min` {least} is more than `containers.max` {largest}"
+        refuse("min-above-max", "containers.min", reason, f"raise `containers.max` to {least}", "containers.max")
     if demand.service_s is not None and demand.service_s > LONGEST_S:
-        found.append("a call ends after 24 hours")
+        refuse("timeout", TIMES, "a call ends after 24 hours", "cut the work into smaller calls")
     return found
+
+
+def gpus_at_once(target: Modal) -> int:
+    """With all containers running; the workspace's plan may allow fewer (`PLAN_GPUS`)."""
+    return target.gpu_count * (target.containers_max + target.buffer) if target.gpu else 0
 
 
 def _caveats(demand: Demand) -> list[str]:
@@ -153,6 +157,15 @@ def _assumptions(target: Modal) -> tuple[Assumption, ...]:
             errs="low: the larger of request and use is billed",
         )
     ]
+    if (gpus := gpus_at_once(target)) > PLAN_GPUS.get(target.plan, gpus):
+        found.append(
+            Assumption(
+                name="gpu_quota",
+                value=f"{gpus} GPUs at the same time, the {target.plan} plan runs {PLAN_GPUS[target.plan]}",
+                source="Modal's plans; more by contract",
+                errs="the bill is high and the latency low where fewer run",
+            )
+        )
     if target.buffer:
         found.append(
             Assumption(

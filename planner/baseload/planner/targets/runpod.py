@@ -14,6 +14,7 @@ from types import MappingProxyType
 from baseload.planner.pool import Pool
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import Bill, Demand, Stage, Tally
+from baseload.planner.targets.refusal import Refusal
 from baseload.planner.targets.workers import Fleet, mean_wait_s, pool_of
 
 TIERS = ("secure", "community")
@@ -58,7 +59,7 @@ def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
         target="runpod-pod",
         lines=tuple(tally.lines),
         unpriced=tuple(tally.unpriced),
-        impossible=tuple(_refusals(target)),
+        impossible=tuple(item.reason for item in pod_refusals(target)),
         caveats=(
             *(("more arrives than the pods serve: the queue grows without end",) if overloaded else ()),
             *(("requests come in hours in which no pod runs: nobody answers them",) if unserved else ()),
@@ -87,12 +88,16 @@ def _pools(target: RunpodPod, demand: Demand) -> Iterator[tuple[float, Pool]]:
         yield float(part.share), pool_of(demand, Fleet(workers_min=pods, workers_max=pods), part)
 
 
-def _refusals(target: RunpodPod) -> list[str]:
+def pod_refusals(target: RunpodPod) -> list[Refusal]:
+    """What is no pod."""
     found = []
     if target.tier not in TIERS:
-        found.append(f"tier {target.tier!r} is neither secure nor community")
+        reason = f"tier {target.tier!r} is neither secure nor community"
+        found.append(Refusal(code="runpod/tier", key="tier", reason=reason, remedy="choose one"))
     if not 0 < target.running_share <= 1:
-        found.append(f"running_share is above 0 and at most 1, not {target.running_share}")
+        reason = f"running_share is above 0 and at most 1, not {target.running_share}"
+        found.append(Refusal(code="runpod/schedule", key="schedule", reason=reason, remedy="set it to 1"))
     if target.pods < 1 or target.gpu_count < 1:
-        found.append("a pod needs at least one GPU, and there must be one")
+        reason = "a pod needs at least one GPU, and there must be one"
+        found.append(Refusal(code="runpod/pods", key="pods", reason=reason, remedy="set `pods` and `gpu_count` to 1"))
     return found
