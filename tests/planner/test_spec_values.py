@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 
 from baseload.planner import gpus, spec
-from baseload.planner.spec import file, model, structure, values
+from baseload.planner.prices import bundled
+from baseload.planner.spec import file, model, structure, target_values, values
+from baseload.planner.targets import COMPARED
+from baseload.planner.targets import TARGETS as NAMES
+from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.hybrid import Hybrid, Side
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.runpod import RunpodPod
 
 ROOT = Path(__file__).parents[2]
 RUNPOD = "target: {runpod: {gpu: ADA_24}}\n"
@@ -135,7 +142,7 @@ def test_defaults_of_the_schema_are_those_of_the_values() -> None:
         "workers": {end: rule["default"] for end, rule in runpod["workers"]["properties"].items()},
     }
     assert values.runpod(defaults | written) == least.target
-    assert set(runpod) - set(defaults) == {"gpu", "workers", "min_cuda", "volume"}
+    assert set(runpod) - set(defaults) == {"gpu", "workers", "min_cuda", "volume", "schedule"}
 
     def given(section: str) -> dict[str, Any]:
         return {key: rule["default"] for key, rule in rules[section]["properties"].items() if "default" in rule}
@@ -149,6 +156,120 @@ def test_defaults_of_the_schema_are_those_of_the_values() -> None:
     assert values.traffic({"requests_per_day": 1, "range": low_and_high}) == values.traffic({"requests_per_day": 1})
 
 
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("runpod-pod", {"gpu": "NVIDIA L4"}),
+        ("lambda-sagemaker", {"instance": "ml.g5.xlarge"}),
+        ("sagemaker-serverless", {"memory_mb": 2048, "max_concurrency": 5}),
+        ("modal", {}),
+        ("hybrid", {"baseline": {"runpod-pod": {"gpu": "NVIDIA L4"}}, "burst": {"runpod": {"gpu": "ADA_24"}}}),
+        ("hybrid", {"baseline": {"runpod": {"gpu": "ADA_24"}}, "burst": {"modal": {"gpu": "L4"}}}),
+        ("hybrid", {"baseline": {"lambda-sagemaker": {"instance": "ml.g5.xlarge"}}, "burst": {"modal": {"gpu": "L4"}}}),
+    ],
+)
+def test_defaults_of_the_schema_are_those_of_every_target(name: str, least: dict[str, Any]) -> None:
+    """What a spec leaves out, and what it says as the schema's default, are one and the same."""
+    schema = structure.schema()
+
+    def filled(rule: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        """With all defaults written out, also below."""
+        full = dict(given)
+        for key, inner in rule.get("properties", {}).items():
+            while "$ref" in inner:
+                place: Any = schema
+                for step in inner["$ref"].removeprefix("#/").split("/"):
+                    place = place[step]
+                inner = {**place, **{word: value for word, value in inner.items() if word != "$ref"}}
+            if "default" in inner:
+                full.setdefault(key, inner["default"])
+            elif (
+                inner.get("type") == "object" and key != "schedule" and (key in given or not inner.get("minProperties"))
+            ):
+                full[key] = filled(inner, given.get(key, {}))
+        return full
+
+    rule = schema["properties"]["target"]["properties"][name]
+    one_sided = {**rule, "properties": dict(rule["properties"])}
+    for side in ("baseline", "burst"):
+        if side in least:
+            chosen = {k: v for k, v in rule["properties"][side]["properties"].items() if k in least[side]}
+            one_sided["properties"][side] = {**rule["properties"][side], "properties": chosen}
+    written = filled(one_sided, least)
+    assert written != least or name == "hybrid"
+    assert target_values.target(name, written, None) == target_values.target(name, least, None)
+
+
+TARGETS = """\
+name: a
+container: {image: "acme/x:1"}
+traffic: {requests_per_day: 10, time_zone: Europe/Berlin, payload_bytes: {in: 1e3, out: 20}}
+target: """
+EVERY_TARGET = {
+    "{lambda-sagemaker: {instance: ml.g5.xlarge, instances: {min: 2, max: 3}, region: eu-west-1, memory_mb: 512, "
+    "architecture: x86_64, front: http-api, log_bytes: 10}}": LambdaSagemaker(
+        instance="ml.g5.xlarge", instances_min=2, instances_max=3, region="eu-west-1", memory_mb=512,
+        architecture="x86_64", front="http-api", log_bytes=10,
+    ),
+    "{sagemaker-serverless: {memory_mb: 2048, max_concurrency: 9, provisioned_concurrency: 3, region: eu-west-1}}":
+        SagemakerServerless(memory_mb=2048, max_concurrency=9, provisioned=3, region="eu-west-1"),
+    "{runpod-pod: {gpu: NVIDIA L40S, gpu_count: 2, pods: 3, tier: community, disk_gb: 5, volume_gb: 6, "
+    "network_volume_gb: 7}}": RunpodPod(
+        gpu="NVIDIA L40S", gpu_count=2, pods=3, tier="community", disk_gb=5, volume_gb=6, network_volume_gb=7
+    ),
+    "{modal: {gpu: L4, gpu_count: 2, cpu: 4, memory_gib: 16.5, containers: {min: 1, max: 3, buffer: 1}, "
+    "scaledown_window: 2m, region: us-east, plan: team, volume_gib: 3}}": Modal(
+        gpu="L4", gpu_count=2, cores=Decimal(4), memory_gib=Decimal("16.5"), containers_min=1, containers_max=3,
+        buffer=1, scaledown_s=120, region="narrow", plan="team", volume_gib=Decimal(3),
+    ),
+    "{modal: {nonpreemptible: true, region: eu}}": Modal(gpu=None, nonpreemptible=True, region="broad"),
+    "{hybrid: {base: 2, baseline: {runpod-pod: {gpu: NVIDIA L4, gpu_count: 2, tier: community}}, burst: {runpod: "
+    "{gpu: AMPERE_24, gpu_count: 2, workers: {max: 7}, idle_timeout: 9s, queue_delay: 1s}}}}": Hybrid(
+        dedicated=Side(provider="runpod", product="pod", gpu="NVIDIA L4", tier="community", gpu_count=2),
+        burst=Side(provider="runpod", product="serverless", gpu="AMPERE_24", gpu_count=2),
+        burst_max=7, base=2, idle_timeout_s=Decimal(9), start_delay_s=Decimal(1),
+    ),
+    "{hybrid: {baseline: {lambda-sagemaker: {instance: ml.g6.xlarge, region: eu-west-3}}, burst: {modal: {gpu: L4, "
+    "gpu_count: 2, cpu: 2, memory_gib: 8, containers: {max: 4}, scaledown_window: 30s, region: eu}}}}": Hybrid(
+        dedicated=Side(provider="aws", product="sagemaker-realtime", gpu="ml.g6.xlarge", region="eu-west-3"),
+        burst=Side(
+            provider="modal", product="serverless", gpu="L4", gpu_count=2,
+            beside=(("cpu", Decimal(2)), ("memory", Decimal(8))), factor_name="region-broad",
+        ),
+        burst_max=4, idle_timeout_s=Decimal(30),
+    ),
+    "auto": model.Auto(),
+    "{auto: {targets: [runpod], gpus: [ADA_24]}}": model.Auto(targets=("runpod",), gpus=("ADA_24",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "target"), EVERY_TARGET.items())
+def test_every_key_of_every_target_arrives(text: str, target: Any) -> None:
+    found = _spec(TARGETS + text)
+    assert found.target == target
+    assert found.traffic is not None
+    assert found.traffic.payload_bytes == model.PayloadBytes(request=1000, response=20)
+    assert found.schedule is None
+
+
+def test_a_schedule_arrives() -> None:
+    windows = (
+        "[{days: mon-wed, from: 08:00, to: 18:30, min: 2}, {days: [sun, fri], from: 22:00, to: 00:00, min: 1}, "
+        "{days: sat-mon, min: 3}, {from: 23:00, to: 01:00, min: 1}]"
+    )
+    found = _spec(f"{TARGETS}{{modal: {{gpu: L4, containers: {{max: 3}}, schedule: {{windows: {windows}}}}}}}")
+    day = model.Weekday
+    assert found.schedule == model.Schedule(
+        time_zone="Europe/Berlin",  # the traffic's
+        windows=(
+            model.Window(days=(day.MON, day.TUE, day.WED), from_minute=480, until_minute=1110, workers_min=2),
+            model.Window(days=(day.FRI, day.SUN), from_minute=1320, until_minute=1440, workers_min=1),
+            model.Window(days=(day.MON, day.SAT, day.SUN), workers_min=3),
+            model.Window(days=tuple(day), from_minute=1380, until_minute=60, workers_min=1),
+        ),
+    )
+
+
 def test_every_key_of_the_schema_has_a_value_and_a_description() -> None:
     rules = structure.schema()["properties"]
     runpod = rules["target"]["properties"]["runpod"]["properties"]
@@ -156,9 +277,25 @@ def test_every_key_of_the_schema_has_a_value_and_a_description() -> None:
     def plain(kind: type[Any]) -> set[str]:
         return {field.name.removesuffix("_s") for field in fields(kind)}
 
-    assert set(runpod) - {"workers"} | {"workers_min", "workers_max"} == plain(model.RunpodTarget)
+    assert set(runpod) - {"workers", "schedule"} | {"workers_min", "workers_max"} == plain(model.RunpodTarget)
     for section, kind in (("model", model.Model), ("container", model.Container), ("performance", model.Performance)):
         assert set(rules[section]["properties"]) == plain(kind), section
+    for name, other in (
+        ("runpod-pod", RunpodPod), ("lambda-sagemaker", LambdaSagemaker),
+        ("sagemaker-serverless", SagemakerServerless), ("modal", Modal), ("hybrid", Hybrid), ("auto", model.Auto),
+    ):  # fmt: skip
+        keys = set(rules["target"]["properties"][name]["properties"])
+        # Keys that are read under another name, and fields that no spec sets: a schedule says when something runs.
+        named = {
+            "schedule", "instances", "containers", "provisioned_concurrency", "cpu", "scaledown_window", "baseline",
+        }  # fmt: skip
+        set_otherwise = {
+            "instances_min", "instances_max", "containers_min", "containers_max", "buffer", "cores", "scaledown",
+            "provisioned", "provisioned_share", "running_share", "gpu", "model_gb", "vpc", "dedicated", "burst_max",
+            "idle_timeout", "start_delay",
+        }  # fmt: skip
+        assert keys - named <= plain(other), name
+        assert plain(other) - set_otherwise <= keys, name
     as_given = {"requests_per_hour", "requests_per_second", "growth"}
     assert set(rules["traffic"]["properties"]) - as_given == plain(model.Traffic) - {"growth_per_month", "observed"}
     assert set(rules["limits"]["properties"]) == plain(model.Limits)
@@ -172,8 +309,15 @@ def test_every_key_of_the_schema_has_a_value_and_a_description() -> None:
 
 
 def test_the_pools_of_the_schema_are_those_of_the_table() -> None:
-    runpod = structure.schema()["properties"]["target"]["properties"]["runpod"]["properties"]
-    assert runpod["gpu"]["enum"] == list(gpus.POOLS)
+    target = structure.schema()["properties"]["target"]
+    assert target["properties"]["runpod"]["properties"]["gpu"]["enum"] == list(gpus.POOLS)
+    assert target["properties"]["runpod-pod"]["properties"]["gpu"]["enum"] == list(gpus.TYPES)
+    assert set(target["properties"]) == {*NAMES, "auto"}
+    assert sorted(target["x-compared"]) == sorted(COMPARED)
+    assert set(target["properties"]["auto"]["properties"]["targets"]["items"]["enum"]) == set(NAMES)
+    priced = [row.gpu for row in bundled().of("modal") if row.product == "serverless" and row.unit == "gpu-hour"]
+    assert target["properties"]["modal"]["properties"]["gpu"]["enum"] == priced
+    assert {row.gpu for row in bundled().of("runpod") if row.product == "pod"} <= set(gpus.TYPES)
     assert [pool.memory_gib for pool in gpus.POOLS.values()] == sorted(p.memory_gib for p in gpus.POOLS.values())
     cards = [card for pool in gpus.POOLS.values() for card in pool.types]
     assert len(cards) == len(set(cards))
@@ -190,7 +334,8 @@ def test_the_examples_of_the_schema_are_valid() -> None:
 
     def visit(rule: dict[str, Any]) -> None:
         for example in rule.get("examples", []) + ([rule["default"]] if "default" in rule else []):
-            own = {"$schema": spec.schema()["$schema"], "$defs": spec.schema()["$defs"], **rule}
+            target = {"target": spec.schema()["properties"]["target"]}  # referred to by its own parts
+            own = {"$defs": {**spec.schema()["$defs"], "own": rule}, "properties": target, "$ref": "#/$defs/own"}
             Draft202012Validator(own).validate(example)
         for inner in rule.get("properties", {}).values():
             visit(inner)

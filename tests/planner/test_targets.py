@@ -116,10 +116,10 @@ def test_what_an_endpoint_behind_lambda_cannot_do() -> None:
     slow = Demand(requests_per_day=D(10), service_s=D(45), response_bytes=7_000_000)
     target = LambdaSagemaker(instance="ml.g5.xlarge", front="http-api", memory_mb=64, instances_max=0)
     refusals = " ".join(price(target, slow, BOOK).impossible)
-    assert "an HTTP API waits 30 s at most" in refusals
+    assert "an HTTP API must be answered within 30 s" in refusals
     assert "6 MB" in refusals
     assert "128 to 10,240 MB" in refusals
-    assert "instances_max" in refusals
+    assert "instances.max" in refusals
     slower = price(LambdaSagemaker(instance="ml.g5.xlarge"), replace(slow, service_s=D(61)), BOOK)
     assert "must answer within 60 s" in slower.impossible[0]
 
@@ -289,8 +289,15 @@ def test_modal_s_limits() -> None:
     assert "preemptible" in refusals(nonpreemptible=True)
     assert "neither broad nor narrow" in refusals(region="mars")
     assert "2 to 3600 s" in refusals(scaledown_s=1)
-    assert "10 GPUs at the same time" in refusals(containers_max=11)
-    assert "10 GPUs" not in refusals(containers_max=11, plan="team")
+    assert "`containers.max` 1" in refusals(containers_min=2, containers_max=1)
+    assert refusals(containers_max=11) == ""  # on fewer GPUs than it asks for
+
+    def quota(**change: object) -> list[str]:
+        bill = price(replace(ALWAYS_ON, **change), QUIET, BOOK)  # type: ignore[arg-type]
+        return [item.value for item in bill.assumptions if item.name == "gpu_quota"]
+
+    assert quota(containers_max=11) == ["11 GPUs at the same time, the starter plan runs 10"]
+    assert quota(containers_max=11, plan="team") == []
 
 
 def test_a_cpu_container_that_must_not_be_interrupted_costs_three_times() -> None:

@@ -176,10 +176,23 @@ class _Explanation:
             elif key in self._schema.get("x-never", {}):
                 yield at, _error("spec/impossible", self._schema["x-never"][key], where, f"remove `{key}`")
             else:
-                hint = _lacks_space(key, self._value[key]) or _did_you_mean(key, known) or _belongs_under(key)
+                hint = _lacks_space(key, self._value[key]) or _did_you_mean(key, known) or self._belongs_under(key)
                 hint = hint or f"known here: {_listed(known)}"
                 summary = "unknown key" if _is_private(at) else f"unknown key {_quoted(key)}"
                 yield at, _error("spec/unknown-key", summary, where, hint)
+
+    def _belongs_under(self, key: str) -> str | None:
+        """The sections that have it: those that the file has, else those of the fewest steps."""
+        places = _places().get(key, [])
+        least = min(map(len, places), default=0)
+        here = [at for at in places if self._has(at)] or [at for at in places if len(at) == least]
+        return f"`{key}` belongs under {_listed(['.'.join(at) for at in here], 'or')}" if here else None
+
+    def _has(self, at: tuple[str, ...]) -> bool:
+        part: Any = self._document.content
+        for step in at:
+            part = part.get(step) if isinstance(part, Mapping) else None
+        return isinstance(part, Mapping)
 
     def _missing_keys(self) -> Found:
         for key in self._bound:
@@ -212,7 +225,7 @@ class _Explanation:
     def _wrong_number_of_keys(self) -> Diagnostic:
         if self._keyword == "maxProperties" and self._bound > 1:
             return self._say("spec/too-long", f"more than {self._bound} keys")
-        choice = " or ".join(f"`{key}`" for key in self._schema["properties"])
+        choice = _listed(list(self._schema["properties"]), "or")
         return self._say("spec/too-many-keys" if self._value else "spec/missing-key", f"give exactly one of {choice}")
 
     def _wrong_value(self) -> Diagnostic:
@@ -400,20 +413,15 @@ def _did_you_mean(text: str, known: Sequence[str]) -> str | None:
     return f"did you mean `{lower[near[0]]}`?" if near else None
 
 
-def _belongs_under(key: str) -> str | None:
-    places = _places().get(key, [])
-    return f"`{key}` belongs under {_listed(places, 'or')}" if places else None
-
-
 @cache
-def _places() -> dict[str, list[str]]:
+def _places() -> dict[str, list[tuple[str, ...]]]:
     """For each key of the schema the sections that have it."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[str, ...]]] = {}
 
     def visit(rule: Mapping[str, Any], at: tuple[str, ...]) -> None:
         for key, inner in rule.get("properties", {}).items():
             if at:
-                found.setdefault(key, []).append(".".join(at))
+                found.setdefault(key, []).append(at)
             visit(inner, (*at, key))
 
     visit(schema(), ())
