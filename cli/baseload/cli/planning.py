@@ -15,6 +15,7 @@ from baseload.cli.project import Project, stack_limits
 from baseload.cli.views.resources import ENDPOINT, is_shown
 from baseload.engine.interface import FieldChange as EngineFieldChange
 from baseload.engine.interface import Op, Outcome, StepStarted
+from baseload.planner.deployed import not_deployed
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
@@ -66,7 +67,7 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
         limits=stack_limits(sources.project, sources.stack),
         changes=None if outcome is None else changes_of(outcome.steps),
         secret_digests={use.path: use.digest or "missing" for use in uses},
-        diagnostics=[*sources.warnings, *remarks, *said, *_missing(uses)],
+        diagnostics=[*sources.warnings, *_not_deployed(sources), *remarks, *said, *_missing(uses)],
         max_age_days=sources.max_age_days,
     )
 
@@ -80,6 +81,11 @@ def with_logs_read(sources: Sources) -> Sources:
     """The same with logs read now, for who needs them besides the plan: a long log is read once."""
     specs, said = _with_logs(sources.specs, datetime.now(UTC))
     return replace(sources, specs=specs, warnings=[*sources.warnings, *said])
+
+
+def _not_deployed(sources: Sources) -> list[Diagnostic]:
+    found = [not_deployed(spec, Severity.NOTE) for spec in sources.specs]
+    return [item for item in found if item is not None]
 
 
 def _with_logs(specs: Sequence[ModelSpec], now: datetime) -> tuple[list[ModelSpec], list[Diagnostic]]:

@@ -10,6 +10,7 @@ import pulumi
 from baseload.components.endpoint import RunpodEndpoint, args_of
 from baseload.components.runpod import Owner
 from baseload.components.secrets import environments
+from baseload.planner.deployed import refuse_what_is_not_deployed
 from baseload.planner.errors import BaseloadError
 from baseload.planner.spec import find, load
 from baseload.planner.spec.model import ModelSpec
@@ -18,8 +19,9 @@ from baseload.planner.spec.model import ModelSpec
 def build(specs: Sequence[ModelSpec]) -> None:
     """Declare everything that `specs` need and export `endpoints`: `{model name: {id, url}}`.
 
-    Raises `UsageError` for secrets that are missing in an update.
+    Raises `UsageError` for specs that this version does not deploy, and for secrets that are missing in an update.
     """
+    refuse_what_is_not_deployed(specs)
     env = environments(specs)
     owner = Owner("owner")
     made = {spec.name: RunpodEndpoint(spec.name, args_of(spec, owner.id, env[spec.name])) for spec in specs}

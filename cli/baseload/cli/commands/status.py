@@ -32,11 +32,15 @@ def status(
     from baseload.cli.stack import open_stack
     from baseload.cli.views import status as view
     from baseload.cli.views.resources import ENDPOINT, label
+    from baseload.planner.deployed import not_deployed
+    from baseload.planner.diagnostics import Severity
     from baseload.providers.runpod.client import Client
 
     project = locate(run.folder)
     name = choose_stack(project, run.options)
-    specs, _ = read_specs(project)
+    read, _ = read_specs(project)
+    planned = [item for item in (not_deployed(spec, Severity.NOTE) for spec in read) if item is not None]
+    specs = [spec for spec in read if not_deployed(spec) is None]
     stack = open_stack(run, project, name)
     stack.demand()
     made = {label(item.urn): item for item in stack.resources if item.type == ENDPOINT and not item.pending}
@@ -44,6 +48,7 @@ def status(
     with Client.from_environment(stack.cloud.variables) as client:
         models = [_model(client, item, made.get(item), wanted.get(item)) for item in dict.fromkeys([*wanted, *made])]
     found = view.Status(stack=name, cloud=stack.cloud.base_url, models=models, sandbox=stack.cloud.is_sandbox)
+    run.terminal.warn(planned)
     run.terminal.show(view, found)
     return ExitCode.CHANGES_FOUND if expect_no_changes and not found.is_as_wanted else ExitCode.OK
 

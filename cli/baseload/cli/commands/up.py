@@ -32,11 +32,13 @@ def up(
     from baseload.cli.views import plan as plan_view
     from baseload.cli.views import up as view
     from baseload.components import build
+    from baseload.planner.deployed import refuse_what_is_not_deployed
 
     reviewed = read_plan(plan) if plan else None
     project = locate(run.folder)
     name = choose_stack(project, run.options)
     specs, warnings = read_specs(project)
+    refuse_what_is_not_deployed(specs)
     sources = Sources(project=project, stack=name, specs=specs, warnings=warnings)
     known = look_up(project, name)
     stack = open_stack(run, project, name)

@@ -8,8 +8,14 @@ from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import columns, plural
+from baseload.planner.deployed import not_deployed
 from baseload.planner.diagnostics import Diagnostic
-from baseload.planner.spec.model import Model, ModelSpec
+from baseload.planner.spec.model import Model, ModelSpec, RunpodTarget
+from baseload.planner.targets import name_of
+from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.runpod import RunpodPod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +40,7 @@ def document(value: Checked) -> Mapping[str, Any]:
     return {
         "schema": "baseload.validate/1",
         "models": [
-            {"name": spec.name, "file": str(spec.file), "target": "runpod", "digest": spec.digest}
+            {"name": spec.name, "file": str(spec.file), "target": name_of(spec.target), "digest": spec.digest}
             for spec in value.specs
         ],
         "diagnostics": [item.to_json() for item in value.warnings],
@@ -46,7 +52,29 @@ def _serves(spec: ModelSpec) -> str:
 
 
 def _target(spec: ModelSpec) -> str:
-    target = spec.runpod
-    return (
-        f"runpod {target.mode}, {target.gpu_count} × {target.gpu}, {target.workers_min} to {target.workers_max} workers"
-    )
+    """The target as far as it fits a line; what this version only plans says so."""
+    planned = "" if not_deployed(spec) is None else " (planned, not deployed)"
+    return f"{_summary(spec)}{', scheduled' if spec.schedule else ''}{planned}"
+
+
+def _summary(spec: ModelSpec) -> str:
+    target, name = spec.target, name_of(spec.target)
+    match target:
+        case RunpodTarget():
+            name = f"{name} {target.mode}"
+            workers = f"{target.workers_min} to {target.workers_max} workers"
+            return f"{name}, {target.gpu_count} × {target.gpu}, {workers}"
+        case RunpodPod():
+            return f"{name}, {plural(target.pods, 'pod')} with {target.gpu_count} × {target.gpu}"
+        case LambdaSagemaker():
+            return f"{name}, {target.instances_min} to {target.instances_max} {target.instance}"
+        case SagemakerServerless():
+            return f"{name}, {target.memory_mb} MB, up to {target.max_concurrency} at once"
+        case Modal():
+            gpus = f"{target.gpu_count} × {target.gpu}" if target.gpu else "CPU"
+            return f"{name}, {gpus}, {target.containers_min} to {target.containers_max} containers"
+        case Hybrid():
+            base = "base to be found" if target.base is None else f"base of {target.base}"
+            return f"{name}, {base} × {target.dedicated.gpu}, burst of up to {target.burst_max} × {target.burst.gpu}"
+        case _:
+            return name

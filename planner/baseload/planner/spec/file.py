@@ -73,6 +73,7 @@ def checked(document: Document) -> SpecFile:
             digest=values.digest(content),
             content=values.without_environment(content),
             schedule=sections.schedule,
+            target_at=document.key(sections.target_at),
         )
     named = ("name",) not in spoiled and "name" in content
     return SpecFile(

@@ -12,6 +12,7 @@ from baseload.planner.errors import UsageError
 
 if TYPE_CHECKING:
     from baseload.planner.prices import PriceBook
+    from baseload.planner.spec.model import Auto, RunpodTarget
     from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
     from baseload.planner.targets.bill import Bill, Demand
     from baseload.planner.targets.hybrid import Hybrid
@@ -27,6 +28,29 @@ COMPARED = (
     "together",
 )
 """Priced beside the others, never deployed."""
+
+
+def name_of(target: RunpodTarget | Target | Auto) -> str:
+    """Its name in a spec; that of the provider where it is only compared."""
+    from baseload.planner.spec.model import Auto, RunpodTarget
+
+    if isinstance(target, RunpodTarget | Auto):  # without loading the others
+        return "runpod" if isinstance(target, RunpodTarget) else "auto"
+    from baseload.planner.targets import aws, hybrid, modal, rented, runpod
+
+    match target:
+        case aws.LambdaSagemaker():
+            return "lambda-sagemaker"
+        case aws.SagemakerServerless():
+            return "sagemaker-serverless"
+        case runpod.RunpodPod():
+            return "runpod-pod"
+        case modal.Modal():
+            return "modal"
+        case hybrid.Hybrid():
+            return "hybrid"
+        case rented.Rented():
+            return target.provider
 
 
 def named(name: str) -> str:
