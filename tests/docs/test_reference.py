@@ -70,8 +70,12 @@ def _rows(rule: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[str]:
 
 
 def _resolved(rule: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = rule.get("$ref")
-    return {**schema()["$defs"][reference.rsplit("/", 1)[-1]], **rule} if reference else rule
+    if "$ref" not in rule:
+        return rule
+    place: Any = schema()
+    for step in rule["$ref"].removeprefix("#/").split("/"):
+        place = place[step]
+    return {**_resolved(place), **rule}
 
 
 def _kind(rule: Mapping[str, Any]) -> str:

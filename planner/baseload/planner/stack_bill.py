@@ -45,7 +45,7 @@ def stack_bill(costs: Sequence[tuple[ModelSpec, Cost]], book: PriceBook) -> Stac
     from baseload.planner.target_cost import bill_at, plan_of_target
     from baseload.planner.targets.stack import account
 
-    plans = sorted({plan for spec, _, _ in billed if (plan := plan_of_target(spec.target))})
+    plans = sorted({plan for spec, _, _ in billed if (plan := plan_of_target(spec.placed))})
     bill = account([found for _, _, found in billed], book, plans)
     if not bill.lines and not bill.unpriced:
         return None

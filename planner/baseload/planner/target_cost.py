@@ -217,10 +217,10 @@ def _hourly_worst_case(spec: ModelSpec, book: PriceBook) -> Decimal | None:
 def _hybrid_hour(target: Hybrid, book: PriceBook) -> Decimal | None:
     total = Decimal(0)
     for side, count in ((target.dedicated, target.base), (target.burst, target.burst_max)):
-        price = side.price(book)
-        if price is None or price.usd_per_hour is None or count is None:
+        usd = side.usd_per_hour(book)
+        if usd is None or count is None:
             return None
-        total += price.usd_per_hour * side.factor(price) * count
+        total += usd * count
     return cents(total)
 
 

@@ -103,7 +103,7 @@ def _why_none(base: Row, burst: Row) -> str:
 
 def _target(row: Row) -> RunpodTarget | Target:
     assert row.spec is not None, "has a bill"
-    return row.spec.target
+    return row.spec.placed
 
 
 def _side(row: Row) -> Side:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def own_rows(about: Question) -> Iterator[Row]:
     """As `deploy plan` prices it."""
-    target = about.spec.target
+    target = about.spec.placed
     if isinstance(target, RunpodTarget):
         return
     cost = cost_of(about.spec, about.book)

@@ -45,6 +45,15 @@ class Side:
         """For what has no price."""
         return f"{self.provider}/{self.product}/{self.gpu}"
 
+    def usd_per_hour(self, book: PriceBook) -> Decimal | None:
+        """Of one replica, with what is billed beside it; None where a price is unknown."""
+        tally, row = Tally(book), self.price(book)
+        place = tally.factor(self.provider, self.factor_name)
+        tally.time("gpu", row, self.name, 3600 * self.factor(row), place)
+        for what, amount in self.beside:
+            tally.time(what, book.find(self.provider, self.product, what), what, 3600 * amount, place)
+        return None if tally.unpriced else sum((line.exact_usd for line in tally.lines), Decimal(0))
+
     def factor(self, row: Price | None) -> Decimal:
         """Of the price: the GPUs of a replica where it is for one."""
         return Decimal(self.gpu_count if row is not None and row.unit.startswith("gpu-") else 1)
