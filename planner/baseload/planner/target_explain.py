@@ -82,7 +82,7 @@ def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantit
 
 def steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
     """Assumptions of the target that are figures, their step, and the spec after it."""
-    target = spec.target
+    target = spec.placed
     if isinstance(target, Modal):
         by = max(1, round(target.scaledown_s * STEP))
         yield "idle_timeout", f"{by} s more", replace(spec, target=replace(target, scaledown_s=target.scaledown_s + by))
@@ -99,7 +99,7 @@ def steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
 # ------------------------------------------------------------------------------------------------------------ bounds
 def _workers(spec: ModelSpec, book: PriceBook) -> _Workers | None:
     """Those that come and go with the requests; None where there are none."""
-    target = spec.target
+    target = spec.placed
     match target:
         case LambdaSagemaker():
             return _Workers(
@@ -161,7 +161,7 @@ def _month(unit: str, workers: _Workers, book: PriceBook) -> tuple[Term, ...]:
 def _bounds(
     what: str, unit: str, spec: ModelSpec, cost: Cost, workers: _Workers | None, book: PriceBook
 ) -> Iterator[Bound]:
-    target = spec.target
+    target = spec.placed
     assert not isinstance(target, RunpodTarget), "explained by its own rules"
     if workers is not None and what.startswith(workers.prefix):
         kind = what.removeprefix(workers.prefix)

@@ -26,7 +26,7 @@ def judged_by(row: Row, spec: ModelSpec) -> Row:
     if row.status not in (Status.RANKED, Status.SAME_SPEED):
         return row
     broken, unknown = tuple(_broken_promises(row, spec)), tuple(_unknown_promises(row, spec))
-    found = answers(spec.requires, row.spec.target) if row.spec is not None else ()
+    found = answers(spec.requires, row.spec.placed) if row.spec is not None else ()
     if row.spec is None and spec.requires != type(spec.requires)():
         unknown = (*unknown, "requires: not known of this offer")
     return replace(
@@ -76,13 +76,13 @@ def _ops_usd(row: Row, spec: ModelSpec) -> Decimal | None:
 def _class(row: Row) -> str:
     if row.spec is None:
         return "serverless"
-    match row.spec.target:
+    match target := row.spec.placed:
         case Hybrid():
             return "hybrid"
         case RunpodPod() | LambdaSagemaker():
             return "dedicated"
         case Rented():
             always = row.price is not None and row.price.always_on
-            return "dedicated" if always or row.spec.target.workers_min >= row.spec.target.workers_max else "serverless"
+            return "dedicated" if always or target.workers_min >= target.workers_max else "serverless"
         case RunpodTarget() | Modal() | SagemakerServerless():
             return "serverless"

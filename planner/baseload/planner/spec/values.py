@@ -139,14 +139,14 @@ def limits(content: Content) -> Limits:
 def service_level(content: Content) -> ServiceLevel:
     """The section `service_level`."""
     return ServiceLevel(
-        **_in_seconds(content, "p95", "p99"), **_given(content, "cold_starts", read=lambda word: word == "allowed")
+        **in_seconds(content, "p95", "p99"), **given(content, "cold_starts", read=lambda word: word == "allowed")
     )
 
 
 def requires(content: Content) -> Requires:
     """The section `requires`."""
     return Requires(
-        **_given(content, "residency", "compliance", read=tuple), **_given(content, "managed", "own_infrastructure")
+        **given(content, "residency", "compliance", read=tuple), **given(content, "managed", "own_infrastructure")
     )
 
 
