@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -127,3 +129,27 @@ def test_a_spec_without_a_log_has_none_to_replay(office: Path, deploy: Run) -> N
     result = deploy("simulate", "--from-log", "--json")
     assert result.error == "simulate/no-log"
     assert "traffic: {log:" in result.json["error"]["diagnostics"][0]["hint"]
+
+
+def test_the_beginning_is_drawn(office: Path, deploy: Run, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra baseload[plot])")
+    files = [tmp_path / "one.svg", tmp_path / "two.svg"]
+    command = ("simulate", "--seed", "5", "--requests", "50000")
+    shown = [deploy(*command, "--svg", str(file)) for file in files]
+    assert [one.code for one in shown] == [0, 0]
+    assert shown[0].out == deploy(*command).out  # the drawing in the terminal is as it is without
+    assert files[0].read_bytes() == files[1].read_bytes()
+    root = ElementTree.parse(files[0]).getroot()
+    texts = {"".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"workers", "busy", "idle", "starting", "hours from the beginning"} <= texts
+    assert any(text.startswith("office: simulated") for text in texts)
+
+
+def test_without_a_plotting_library_nothing_is_simulated_first(
+    office: Path, deploy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = deploy("simulate", "--svg", str(tmp_path / "month.svg"), "--json")
+    assert result.error == "simulate/matplotlib"
+    assert "baseload[plot]" in result.json["error"]["diagnostics"][0]["hint"]
+    assert not (tmp_path / "month.svg").exists()

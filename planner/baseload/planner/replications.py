@@ -128,6 +128,26 @@ class Replications:
     """The beginning of the first replication."""
     slot_s: float
     """Length of a row of it."""
+    usd_per_worker_s: dict[str, float]
+    """By what a worker does."""
+
+    def in_rows(self, rows: int) -> Replications:
+        """The same with a timeline of fewer rows, of which there are so many times more now."""
+        each = len(self.timeline) // rows
+        together = [self.timeline[k * each : (k + 1) * each] for k in range(rows)]
+        timeline = tuple(
+            Slot(
+                from_s=slots[0].from_s,
+                requests=sum(slot.requests for slot in slots),
+                waiting=slots[-1].waiting,
+                **{
+                    name: math.fsum(getattr(slot, name) for slot in slots) / each
+                    for name in ("busy", "idle", "cold_start", "always_on")
+                },
+            )
+            for slots in together
+        )
+        return replace(self, timeline=timeline, slot_s=self.slot_s * each)
 
     @property
     def is_narrow(self) -> bool:
@@ -192,6 +212,7 @@ def replications(
         },
         timeline=tuple(_timeline(setup, seed, rows)),
         slot_s=(setup.drawn[1] - setup.drawn[0]) / max(rows, 1),
+        usd_per_worker_s={line.what: float(line.unit_price_usd) * spec.runpod.gpu_count for line in cost.lines},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,10 @@ def simulate(
     from_log: Annotated[
         bool, typer.Option("--from-log", help="Replay the specs' own logs, request by request, instead of drawing.")
     ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Also draw the beginning: workers, queue and cost. One model."),
+    ] = None,
     book: Book = None,
     max_age: MaxAge = None,
 ) -> None:
@@ -47,17 +52,26 @@ def simulate(
     from datetime import UTC, datetime
 
     from baseload.cli.project import locate, read_specs
+    from baseload.cli.views import month_svg as drawing
     from baseload.cli.views import simulate as view
     from baseload.planner.diagnostics import Severity
     from baseload.planner.prices import book_for
     from baseload.planner.prices.remarks import remarks
-    from baseload.planner.replications import replications
+    from baseload.planner.replications import ROWS, replications
 
     rule = _dispatch(dispatch)
+    if svg is not None and from_log:
+        hint = "without --from-log the beginning of a simulated month is drawn"
+        raise UsageError.of("simulate/svg", "a replayed log is not drawn", hint=hint)
     project = locate(run.folder)
     specs, warnings = read_specs(project)
     run.terminal.warn(warnings)
     chosen = _chosen(specs, model)
+    if svg is not None and len(chosen) > 1:
+        hint = f"name one: {', '.join(spec.name for spec in chosen)}"
+        raise UsageError.of("simulate/svg", "one model at a time is drawn", hint=hint)
+    if svg is not None:
+        drawing.matplotlib()  # before the work, not after it
     if from_log:
         chosen = _with_a_log(chosen)
     if any(spec.traffic and spec.traffic.log for spec in chosen):
@@ -73,7 +87,8 @@ def simulate(
     found, refused = [], list[BaseloadError]()
     for spec in chosen:
         try:
-            found.append(replications(spec, prices, seed=seed, requests=requests, dispatch=rule))
+            rows = ROWS if svg is None else drawing.SLOTS
+            found.append(replications(spec, prices, seed=seed, requests=requests, dispatch=rule, rows=rows))
         except UsageError as error:  # of one model: the others are shown
             refused.append(error)
     diagnostics = [item for error in refused for item in error.diagnostics]
@@ -83,7 +98,12 @@ def simulate(
     run.terminal.warn(item for one in found for item in one.cost.diagnostics)
     used = {price for one in found for price in one.cost.prices}
     run.terminal.warn(remarks(prices, used, datetime.now(UTC).date(), max_age))
+    if svg is not None:
+        svg.write_text(drawing.svg(found[0]), encoding="utf-8")
+        found = [found[0].in_rows(ROWS)]
     run.terminal.show(view, found)
+    if svg is not None:
+        run.terminal.note(f"wrote {svg}")
 
 
 def _with_a_log(specs: Sequence[ModelSpec]) -> list[ModelSpec]:

@@ -103,7 +103,7 @@ def _drawing(item: Replications, page: Page) -> Iterator[str]:
     rows += [
         [*texts, _bar(slot, width / most if most else 0.0)] for texts, slot in zip(cells, item.timeline, strict=True)
     ]
-    heading = f"workers that are on, from the beginning, {_length(item.slot_s)} a row: █ busy, ▒ idle, ░ starting"
+    heading = f"workers that are on, from the beginning, {length(item.slot_s)} a row: █ busy, ▒ idle, ░ starting"
     if any(slot.always_on for slot in item.timeline):
         heading += ", ▓ always on"
     yield from map(page.dim, wrapped(heading, page.width, indent=2))
@@ -124,7 +124,8 @@ def _at(second: float, slot_s: float) -> str:
     return f"{int(minutes) // 60:02}:{int(minutes) % 60:02}" + ("" if slot_s >= 60 else f":{seconds:04.1f}")
 
 
-def _length(seconds: float) -> str:
+def length(seconds: float) -> str:
+    """`2 weeks`, `15 minutes`."""
     for unit, name in ((7 * DAY_S, "week"), (DAY_S, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= 2 * unit or seconds == unit:
             count = seconds / unit
