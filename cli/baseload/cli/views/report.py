@@ -526,7 +526,7 @@ def _cells(swept: Sweep, traffic: int) -> list[dict[str, Any]]:
     """The rows of the table at one traffic, as texts and places."""
     rows, ranked = _chosen(swept, traffic), swept.comparisons[traffic].of(Status.RANKED)
     rank = {id(row): at for at, row in enumerate(ranked, 1)}
-    ends = [float(end) for row in rows for end in (row.monthly_usd.low, row.monthly_usd.high) if end]
+    ends = [float(end) for row in rows for end in (row.total_usd.low, row.total_usd.high) if end]
     low, high = log(min(ends, default=1.0)), log(max(ends, default=1.0))
 
     def at(amount: Decimal | None) -> float:
@@ -538,13 +538,13 @@ def _cells(swept: Sweep, traffic: int) -> list[dict[str, Any]]:
             "rank": str(rank[id(row)]),
             "target": row.target,
             "gpu": _what(row),
-            "month": usd(row.monthly_usd.expected),
-            "range": _range(row.monthly_usd),
+            "month": usd(row.total_usd.expected),
+            "range": _range(row.total_usd),
             "p95": UNKNOWN if row.p95_s is None else seconds(row.p95_s),
             "cold": "" if row.cold_share is None else f"{_share(row.cold_share)} cold starts",
             "notes": "; ".join(_notes(row)),
             "own": row.own,
-            "strip": [at(end) for end in (row.monthly_usd.low, row.monthly_usd.expected, row.monthly_usd.high)],
+            "strip": [at(end) for end in (row.total_usd.low, row.total_usd.expected, row.total_usd.high)],
         }
         for row in rows
     ]
@@ -570,6 +570,10 @@ def _notes(row: Row) -> Iterator[str]:
         yield "weights in another format: quality may differ"
     if row.limits_broken:
         yield f"above the limit {' and '.join(plan_view.LIMITS[name] for name in row.limits_broken)}"
+    yield from (f"breaks the service level: {text}" for text in row.service_level_broken)
+    yield from (f"fails {text}" for text in row.requires_broken)
+    if row.ops_usd:
+        yield f"{usd(row.monthly_usd.expected)} of bill and {usd(row.ops_usd)} of operation"
     if row.added_s is not None:
         low, high = (UNKNOWN if end is None else seconds(float(end)) for end in row.added_s)
         yield f"on the way {low} to {high} more"
@@ -610,8 +614,8 @@ def _all(ranked: Sequence[Row]) -> Html:
         [
             str(at),
             joined(tag("b", row.target), f" {_what(row)}"),
-            usd(row.monthly_usd.expected),
-            _range(row.monthly_usd),
+            usd(row.total_usd.expected),
+            _range(row.total_usd),
             UNKNOWN if row.p95_s is None else seconds(row.p95_s),
             "; ".join(_notes(row)),
         ]
@@ -651,11 +655,11 @@ def _curves(swept: Sweep) -> list[tuple[charts.Curve, tuple[Row | None, ...]]]:
 
     def first(name: str) -> tuple[bool, bool, Decimal]:
         row = cheapest[name][swept.own[0]]
-        return name not in TARGETS, row is None, (row.monthly_usd.expected or Decimal(0)) if row else Decimal(0)
+        return name not in TARGETS, row is None, (row.total_usd.expected or Decimal(0)) if row else Decimal(0)
 
     others = [
         (
-            charts.Curve(name=name, usd=tuple(row.monthly_usd.expected if row else None for row in cheapest[name])),
+            charts.Curve(name=name, usd=tuple(row.total_usd.expected if row else None for row in cheapest[name])),
             cheapest[name],
         )
         for name in sorted(cheapest, key=first)[:MOST_CURVES]
