@@ -140,11 +140,10 @@ def ends_of(traffic: Traffic) -> list[tuple[Traffic, Traffic]]:
     shapes = [traffic]
     if traffic.active_share is None and (traffic.curve or traffic.hourly):
         shapes.append(replace(traffic, active_share=SESSIONS))
-    return [(scaled(shape, shape.range.low), scaled(shape, shape.range.high)) for shape in shapes]
+    return [(_times(shape, shape.range.low), _times(shape, shape.range.high)) for shape in shapes]
 
 
-def scaled(traffic: Traffic, factor: Decimal) -> Traffic:
-    """As much times `factor`, and sure of it."""
+def _times(traffic: Traffic, factor: Decimal) -> Traffic:
     return replace(
         traffic,
         requests_per_day=None if traffic.requests_per_day is None else traffic.requests_per_day * factor,
