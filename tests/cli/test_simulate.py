@@ -52,9 +52,37 @@ def test_the_document_says_the_same_each_time(office: Path, deploy: Run) -> None
     assert (model["name"], model["seed"], model["dispatch"]) == ("office", 5, "random")
     assert set(model["bill"]) == {"busy", "idle", "cold_start", "always_on", "total"}
     plan = deploy("plan", "--json").json["models"][0]
-    assert model["bill"]["total"]["usd"]["closed_form"] == float(plan["monthly_usd"]["expected"])
+    assert model["bill"]["total"]["usd"]["closed_form"] == float(plan["simulation"]["closed_form_monthly_usd"])
     assert len(model["timeline"]["slots"]) == 24
     assert deploy(*command).json == document
+
+
+def test_the_plan_s_figure_comes_again_from_the_command_that_it_names(office: Path, deploy: Run) -> None:
+    plan = deploy("plan", "--json").json["models"][0]
+    command = plan["simulation"]["command"].split()
+    assert command[0] == "deploy"
+    assert plan["simulation"]["command"] in deploy("plan", "--explain").out
+    (model,) = deploy(*command[1:], "--json").json["models"]
+    total = model["bill"]["total"]
+    assert total["usd"]["simulated"] == pytest.approx(float(plan["monthly_usd"]["expected"]), abs=0.02)
+    assert total["gpu_hours"]["half_width_95"] / total["gpu_hours"]["simulated"] * 100 == pytest.approx(
+        float(plan["simulation"]["interval_percent"]), abs=0.06
+    )
+    assert model["latency_s"]["p95"]["simulated"] == pytest.approx(float(plan["latency"]["p95_s"]), abs=0.001)
+    assert plan["method"].startswith(f"simulated: seed 1, {model['requests']:,} requests, ±")
+
+
+def test_many_models_are_simulated_only_when_asked_to(office: Path, deploy: Run) -> None:
+    for number in range(4):
+        office.with_name(f"more-{number}.yaml").write_text(OFFICE.replace("name: office", f"name: more-{number}"))
+    listed = deploy("plan", "--json")
+    assert {model["simulation"] for model in listed.json["models"]} == {None}
+    said = [item for item in listed.json["diagnostics"] if item["code"] == "plan/in-doubt"]
+    assert len(said) == 5
+    assert "may be off by" in said[0]["summary"]
+    exact = deploy("plan", "--exact", "--json")
+    assert all(model["simulation"] for model in exact.json["models"])
+    assert exact.json["digest"] == listed.json["digest"] == deploy("plan", "--exact", "--json").json["digest"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from baseload.cli.project import Project, stack_limits
 from baseload.cli.views.resources import ENDPOINT, is_shown
 from baseload.engine.interface import FieldChange as EngineFieldChange
 from baseload.engine.interface import Op, Outcome, StepStarted
+from baseload.planner.cost import SEED
 from baseload.planner.deployed import not_deployed
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
@@ -24,6 +25,9 @@ from baseload.planner.spec.model import Container, ModelSpec, SecretRef
 from baseload.providers.runpod.fields import Effect, effect
 
 UNCHANGED = (Op.SAME, Op.READ, Op.REFRESH)
+
+SIMULATED = 3
+"""Models up to which months in doubt are simulated without being asked to: about a second each."""
 
 HASH_ROUNDS = 1_000_000
 """As many as Pulumi's passphrase provider takes, so that a plan is no easier to guess secrets from than a state."""
@@ -46,6 +50,8 @@ class Sources:
     """The prices, as `--book` names them; None is the project's own over the bundled ones."""
     max_age_days: int | None = None
     """When a price is old; None is each source's own age."""
+    exact: bool = False
+    """Simulate all months that are in doubt, however many."""
 
 
 def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]) -> Plan:
@@ -53,9 +59,10 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
     uses, now = secrets_of(sources, stored), datetime.now(UTC)
     specs, remarks = _with_logs(sources.specs, now)
     book = book_of(sources)
+    seed = SEED if sources.exact or len(specs) <= SIMULATED else None
 
     def at_these_prices(others: Sequence[ModelSpec]) -> Plan:
-        return make_plan(_with_logs(others, now)[0], book, stack=sources.stack, generated_at=now)
+        return make_plan(_with_logs(others, now)[0], book, stack=sources.stack, generated_at=now, seed=seed)
 
     base, said = base_of(sources.project, sources.stack, sources.base, at_these_prices)
     return make_plan(
@@ -65,6 +72,7 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
         generated_at=now,
         base=base,
         limits=stack_limits(sources.project, sources.stack),
+        seed=seed,
         changes=None if outcome is None else changes_of(outcome.steps),
         secret_digests={use.path: use.digest or "missing" for use in uses},
         diagnostics=[*sources.warnings, *_not_deployed(sources), *remarks, *said, *_missing(uses)],

@@ -133,6 +133,27 @@ class ResponseTime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """How the expected month was simulated."""
+
+    seed: int
+    requests: int
+    """Warm-ups included."""
+    replications: int
+    sampled: str
+    """What of the traffic each of them is."""
+    arrivals: str
+    interval_percent: Decimal
+    """Half of the 95 % interval of the billed worker time."""
+    closed_form_usd: Decimal | None
+    """The expected month without simulation; None without a price."""
+    doubts: tuple[str, ...]
+    """Why that is not used."""
+    command: str
+    """Simulates the same again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """The cost of one model, what it rests on, and what is wrong or missing."""
 
@@ -161,6 +182,9 @@ class Cost:
     bill: Bill | None = None
     """What it was made of; None for RunPod serverless, whose lines are all there is."""
 
+    simulation: Simulation | None = None
+    """None where the closed form is used; else the latency is of the same runs."""
+
     @property
     def price(self) -> Price | None:
         """The main one."""
@@ -183,23 +207,27 @@ def cents(usd: Decimal) -> Decimal:
     return usd.quantize(_CENT, ROUND_HALF_UP)
 
 
-def cost_of(spec: ModelSpec, book: PriceBook) -> Cost:
-    """The cost of one spec at the prices of a book; pure."""
+SEED = 1
+"""Of plans that simulate."""
+
+
+def cost_of(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Cost:
+    """The cost of one spec at the prices of a book; pure. With a `seed` simulated where the closed form is in doubt."""
     if isinstance(spec.target, RunpodTarget):
         from baseload.planner.runpod_cost import runpod_cost
 
-        return runpod_cost(spec, book)
+        return runpod_cost(spec, book, seed)
     from baseload.planner.target_cost import target_cost
 
     return target_cost(spec, book)
 
 
-def expected_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
+def expected_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `cost_of` alone: for pricing one spec many times."""
     if isinstance(spec.target, RunpodTarget):
         from baseload.planner.runpod_cost import runpod_month_usd
 
-        return runpod_month_usd(spec, book)
+        return runpod_month_usd(spec, book, seed)
     from baseload.planner.target_cost import target_month_usd
 
     return target_month_usd(spec, book)

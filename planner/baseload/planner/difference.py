@@ -111,17 +111,20 @@ def difference(
     specs: Sequence[ModelSpec],
     monthly_usd: Mapping[str, Decimal | None],
     book: PriceBook,
+    seed: int | None = None,
     *,
     itself_usd: Decimal | None = Decimal(0),
 ) -> Difference:
     """`monthly_usd` are today's expected months of `specs` at the prices of `book`; models that are gone come last.
 
-    `itself_usd` is that of the stack itself, compared where either side has one; its causes are not told apart.
+    `seed` as for `monthly_usd`: what is simulated now is also simulated for the causes, so that only a base that was
+    computed otherwise differs in its method. `itself_usd` is that of the stack itself, compared where either side has
+    one; its causes are not told apart.
     """
     now = {spec.name: spec for spec in specs}
     # As far as it was used then; rows that nobody used are today's.
     old_book = book.with_rows(base.prices, "base")
-    found = [_change(base, spec, monthly_usd[name], book, old_book) for name, spec in now.items()]
+    found = [_change(base, spec, monthly_usd[name], old_book, seed) for name, spec in now.items()]
     found += [
         MonthChange(name=name, before_usd=usd, after_usd=Decimal(0), causes=_all_spec(usd, -1), status="gone")
         for name, usd in base.monthly_usd.items()
@@ -132,7 +135,7 @@ def difference(
     return Difference(source=base.source, digest=base.digest, generated_at=base.generated_at, models=tuple(found))
 
 
-def _change(base: Base, spec: ModelSpec, after: Decimal | None, book: PriceBook, old_book: PriceBook) -> MonthChange:
+def _change(base: Base, spec: ModelSpec, after: Decimal | None, old_book: PriceBook, seed: int | None) -> MonthChange:
     if spec.name not in base.monthly_usd:
         return MonthChange(
             name=spec.name, before_usd=Decimal(0), after_usd=after, causes=_all_spec(after, 1), status="new"
@@ -141,14 +144,16 @@ def _change(base: Base, spec: ModelSpec, after: Decimal | None, book: PriceBook,
     causes = None
     old = base.specs.get(spec.name)
     if before is not None and after is not None and old is not None:
-        causes = _causes(before, old, spec, after, old_book)
+        causes = _causes(before, old, spec, after, old_book, seed)
     return MonthChange(name=spec.name, before_usd=before, after_usd=after, causes=causes)
 
 
-def _causes(before: Decimal, old: ModelSpec, spec: ModelSpec, after: Decimal, old_book: PriceBook) -> Causes | None:
-    at_old_prices = expected_month_usd(spec, old_book)
-    with_old_traffic = expected_month_usd(replace(spec, traffic=old.traffic), old_book)
-    as_it_was = expected_month_usd(old, old_book)
+def _causes(
+    before: Decimal, old: ModelSpec, spec: ModelSpec, after: Decimal, old_book: PriceBook, seed: int | None
+) -> Causes | None:
+    at_old_prices = expected_month_usd(spec, old_book, seed)
+    with_old_traffic = expected_month_usd(replace(spec, traffic=old.traffic), old_book, seed)
+    as_it_was = expected_month_usd(old, old_book, seed)
     if at_old_prices is None or with_old_traffic is None or as_it_was is None:
         return None
     return Causes(

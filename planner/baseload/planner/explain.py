@@ -209,10 +209,13 @@ def _number(value: Decimal) -> str:
 def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sensitivity]:
     expected = cost.monthly_usd.expected
     assert expected is not None, "asked for known months only"
+    simulated, moves = cost.simulation, Decimal(1)
+    if simulated is not None and simulated.closed_form_usd:  # like with like: closed form less closed form, scaled
+        expected, moves = simulated.closed_form_usd, expected / simulated.closed_form_usd
     for assumption, step, other in _steps(spec):
         usd = expected_month_usd(other, book)
         if usd is not None and usd != expected:
-            yield Sensitivity(assumption=assumption, step=step, change_usd=usd - expected)
+            yield Sensitivity(assumption=assumption, step=step, change_usd=cents((usd - expected) * moves))
     for assumption, step, change_usd in _by_line(spec, cost):
         if change_usd:
             yield Sensitivity(assumption=assumption, step=step, change_usd=change_usd)

@@ -30,7 +30,7 @@ TOLERANCE = 0.015
 """Half the bill's interval, as share of the bill, at which no more replications are made."""
 
 FEWEST, MOST, OF_WINDOWS = 5, 40, 8
-"""Replications; of shortened windows, which are better few and long, no more than the last."""
+"""Replications; no more than the last where time is cut out of the traffic: long windows show what comes rarely."""
 
 MATTERS = 0.05
 """Share of the bill, computed where the closed form is in doubt, from which it is not used."""
@@ -104,6 +104,8 @@ class SimulatedMonth:
     """What the replications say; worker time as means over the month, in workers."""
 
     estimate: PoolEstimate
+    rounding: float
+    """Workers that whole billing increments add."""
     half_width: float
     """Half of the 95 % interval of all billed workers, as share of them."""
     seed: int
@@ -133,18 +135,17 @@ def doubts_over(pool: Pool, demand: Demand) -> tuple[str, ...]:
     if pool.workers_min >= pool.workers_max or profile.mean_per_s <= 0 or profile.mean_per_s >= most_per_s:
         return ()  # exact
     bursts = () if 0.8 <= demand.cv <= 1.25 else (f"gaps with a coefficient of variation of {demand.cv:.3g}",)
-    whole, found = 0.0, dict[str, float]()
-    doubted = 0.0
-    for share, rate in profile.served(most_per_s).nodes(demand.active_share, most_per_s):
-        there = pool.at(rate)
-        billed = share * estimate(there).billed
-        whole += billed
-        why = doubts(there) if 0 < rate < most_per_s * (1 - 1e-9) else ()
-        doubted += billed if why else 0.0
-        for reason in why:
-            found[reason] = found.get(reason, 0.0) + billed
-    if doubted < MATTERS * whole:
+    nodes = profile.served(most_per_s).nodes(demand.active_share, most_per_s)
+    reasons = [doubts(pool.at(rate)) if 0 < rate < most_per_s * (1 - 1e-9) else () for _, rate in nodes]
+    if not any(reasons):
         return bursts
+    bills = [share * estimate(pool.at(rate)).billed for share, rate in nodes]
+    if math.fsum(bill for bill, why in zip(bills, reasons, strict=True) if why) < MATTERS * math.fsum(bills):
+        return bursts
+    found = dict[str, float]()
+    for bill, why in zip(bills, reasons, strict=True):
+        for reason in why:
+            found[reason] = found.get(reason, 0.0) + bill
     return bursts + tuple(sorted(found, key=lambda reason: (-found[reason], reason)))
 
 
@@ -189,6 +190,7 @@ def simulated_month(pool: Pool, demand: Demand, *, seed: int = 1, requests: int 
                 ),
             ),
         ),
+        rounding=over("rounding"),
         half_width=relative,
         seed=seed,
         requests=asked,
@@ -293,7 +295,7 @@ def whole_patterns(pool: Pool, demand: Demand, requests: int) -> Sample:
     sessions_s = _sessions_s(pool, share) if share < 1 else None
     if sessions_s:
         at_least_s = max(at_least_s, 10 * sum(sessions_s))
-    wanted_s = requests / MOST / profile.mean_per_s
+    wanted_s = requests / (OF_WINDOWS if constant else MOST) / profile.mean_per_s
     if constant:
         seconds = max(wanted_s, at_least_s)
     else:

@@ -17,7 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from baseload.planner.alternative import Alternative, cheaper
-from baseload.planner.cost import Cost, Deadline, Ends, Factor, GrowthMonth, Line, ResponseTime, Split, Spread, cost_of
+from baseload.planner.cost import (
+    Cost,
+    Deadline,
+    Ends,
+    Factor,
+    GrowthMonth,
+    Line,
+    ResponseTime,
+    Simulation,
+    Split,
+    Spread,
+    cost_of,
+)
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
 from baseload.planner.difference import Base, Causes, Difference, MonthChange, difference
 from baseload.planner.errors import BaseloadError, UsageError
@@ -91,6 +103,8 @@ class ModelPlan:
     """None where nothing is known of it."""
     cheaper: Alternative | None = None
     """None where no way that was priced saves enough."""
+    simulation: Simulation | None = None
+    """None where the month is the closed form's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,18 +293,20 @@ def make_plan(
     base: Base | None = None,
     limits: Limits | None = None,
     max_age_days: int | None = None,
+    seed: int | None = None,
 ) -> Plan:
     """The plan of these specs at these prices.
 
     `generated_at` has a time zone and also decides which prices count as old, after `max_age_days` or else after each
     source's own age. `diagnostics` (of the specs) are joined by the plan's own. `base` is compared with, `limits` are
-    those of the whole stack.
+    those of the whole stack. With a `seed`, months that are in doubt by the closed form are simulated: a second or so
+    each.
     """
-    costs = [(spec, cost_of(spec, book)) for spec in specs]
+    costs = [(spec, cost_of(spec, book, seed)) for spec in specs]
     months = {spec.name: cost.monthly_usd.expected for spec, cost in costs}
     itself = stack_bill(costs, book)
     itself_usd = itself.monthly_usd.expected if itself else Decimal(0)
-    against = difference(base, specs, months, book, itself_usd=itself_usd) if base else None
+    against = difference(base, specs, months, book, seed, itself_usd=itself_usd) if base else None
     models = tuple(_model(spec, cost, book, against) for spec, cost in costs)
     checks = _stack_limits(limits or Limits(), models, itself, against)
     prices = tuple(sorted({*(price for _, cost in costs for price in cost.prices), *(itself.prices if itself else ())}))
@@ -366,6 +382,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
         deadline=cost.deadline,
         response=cost.response,
         cheaper=cheaper(spec, cost, book),
+        simulation=cost.simulation,
     )
 
 
@@ -647,6 +664,7 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
             for item in model.growth
         ],
         "deadline": _deadline_json(model.deadline),
+        "simulation": _simulation_json(model.simulation),
         "latency": _response_json(model.response),
         "cheaper": _alternative_json(model.cheaper),
     }
@@ -762,6 +780,36 @@ def _explanation_json(explanation: Explanation) -> dict[str, Any]:
             for item in explanation.sensitivities
         ],
     }
+
+
+def _simulation_json(found: Simulation | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "seed": found.seed,
+        "requests": found.requests,
+        "replications": found.replications,
+        "sampled": found.sampled,
+        "arrivals": found.arrivals,
+        "interval_percent": _text(found.interval_percent),
+        "closed_form_monthly_usd": _text(found.closed_form_usd),
+        "doubts": list(found.doubts),
+        "command": found.command,
+    }
+
+
+def _simulation_of(item: Mapping[str, Any]) -> Simulation:
+    return Simulation(
+        seed=item["seed"],
+        requests=item["requests"],
+        replications=item["replications"],
+        sampled=item["sampled"],
+        arrivals=item["arrivals"],
+        interval_percent=Decimal(item["interval_percent"]),
+        closed_form_usd=_decimal(item["closed_form_monthly_usd"]),
+        doubts=tuple(item["doubts"]),
+        command=item["command"],
+    )
 
 
 def _deadline_json(deadline: Deadline | None) -> dict[str, Any] | None:
@@ -906,6 +954,7 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
             for month in item.get("growth", ())
         ),
         deadline=_deadline_of(item["deadline"]) if item.get("deadline") else None,
+        simulation=_simulation_of(item["simulation"]) if item.get("simulation") else None,
         response=_response_of(item["latency"]) if item.get("latency") else None,
         cheaper=_alternative_of(item["cheaper"]) if item.get("cheaper") else None,
     )

@@ -34,7 +34,8 @@ from baseload.planner.month import (
 )
 from baseload.planner.pool import Dispatch, Pool
 from baseload.planner.prices import PriceBook
-from baseload.planner.runpod_cost import demand_of, pool_of, simulated_pool_of
+from baseload.planner.runpod_cost import pool_of
+from baseload.planner.runpod_simulation import as_simulated, demand_of
 from baseload.planner.simulator import Simulated, replay, simulate
 from baseload.planner.spec.model import ModelSpec, Traffic
 from baseload.planner.traffic.batch import DAY_S
@@ -187,7 +188,7 @@ def replications(
     cost = cost_of(spec, book)
     spec = replace(spec, performance=cost.performance)
     traffic = _known(spec, cost)
-    pool = simulated_pool_of(spec, dispatch)
+    pool = as_simulated(pool_of(spec), spec, dispatch)
     make = _batch_setup if traffic.batch else _setup
     setup = make(spec, traffic, pool, cost, requests)
     runs = list(setup.runs(seed))
@@ -245,6 +246,10 @@ def _known(spec: ModelSpec, cost: Cost) -> Traffic:
             "simulate/performance",
             "its spec does not say performance.service_time and performance.cold_start",
             "measure and add them, for instance `performance: {service_time: 1.8s, cold_start: 25s}`",
+        )
+    if spec.schedule is not None:
+        raise _refused(
+            spec, "simulate/schedule", "its minimum changes by a schedule", "simulate it without `schedule:`"
         )
     if traffic is None or not traffic.requests_per_day:
         raise _refused(spec, "simulate/no-traffic", "nothing is asked of it", "say `traffic.requests_per_day`")

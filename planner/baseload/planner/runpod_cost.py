@@ -28,11 +28,14 @@ from baseload.planner.cost import (
 )
 from baseload.planner.cost_range import factors, growth, plain, spread
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
-from baseload.planner.month import Demand
+from baseload.planner.month import SimulatedMonth
 from baseload.planner.performance import Estimated, estimated
-from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate, estimate
+from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
 from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
 from baseload.planner.response import response_time
+from baseload.planner.runpod_simulation import assumptions as simulated_assumptions
+from baseload.planner.runpod_simulation import diagnostics as simulation_diagnostics
+from baseload.planner.runpod_simulation import in_doubt, month_of, others_move, response_of, told
 from baseload.planner.schedule import (
     always_on,
     assumption,
@@ -49,21 +52,25 @@ from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of
 
 _PRICING = "docs.runpod.io/serverless/pricing, 2026-08-20"
 
-_INCREMENT_S = Decimal(1)
-"""Each run of a worker is billed in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""
 
+def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ranged: bool = True) -> Cost:
+    """The cost of one RunPod serverless endpoint at the prices of a book; simulated with `seed` where in doubt.
 
-def runpod_cost(spec: ModelSpec, book: PriceBook, *, ranged: bool = True) -> Cost:
-    """The cost of one RunPod serverless endpoint at the prices of a book; not `ranged`, of the expected month alone."""
+    Not `ranged` it is of the expected month alone.
+    """
     price = book.find("runpod", "serverless", spec.runpod.gpu)
     guess = estimated(spec)
     spec = _filled(spec, guess)
     missing = _missing_figures(spec)
-    expected = None if missing else _estimate(spec)
-    lines = _lines(spec, expected, price)
+    closed = None if missing else _estimate(spec)
+    doubts = in_doubt(spec, pool_of(spec)) if closed and (ranged or seed is not None) else ()
+    month = month_of(spec, pool_of(spec), seed) if doubts and seed is not None else None
+    expected = month.estimate if month else closed
+    lines = _lines(spec, expected, price, month)
     known = {line.what: line.amount_usd for line in lines}
     total = sum(known.values(), Decimal(0)) if expected and price and price.usd else None
-    month_usd = partial(_month_usd, price)
+    moves = others_move(month, closed) if month and closed else None
+    month_usd = partial(_other_month_usd, price, spec, total, moves)
     span, ends = (
         spread(spec, month_usd, total, guess) if ranged else (Spread(low=total, expected=total, high=total), Ends())
     )
@@ -83,24 +90,31 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, *, ranged: bool = True) -> Cos
         worker_starts_per_month=_starts(expected) if expected else None,
         lines=lines,
         prices=(price,) if price else (),
-        response=_response(spec, expected) if ranged else None,
-        assumptions=_assumptions(spec, expected, guess),
+        response=(response_of(month) if month else _response(spec, expected)) if ranged else None,
+        assumptions=_simulated(_assumptions(spec, expected, guess), spec, month, moves),
+        simulation=told(spec, month, doubts, _month_usd(price, spec, Decimal(1), None) if total is not None else None)
+        if month
+        else None,
         diagnostics=(
             *_unknowns(spec, missing, price),
             *guessed(spec, guess if expected and _modelled(spec) else None),
             *_overload(spec, missing),
             *_late(spec, missing),
+            *simulation_diagnostics(spec, pool_of(spec), doubts, month, seed),
         ),
     )
 
 
-def runpod_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
+def runpod_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `runpod_cost` alone."""
     price = book.find("runpod", "serverless", spec.runpod.gpu)
     spec = _filled(spec, estimated(spec))
     if price is None or price.usd is None or _missing_figures(spec):
         return None
-    return _month_usd(price, spec, Decimal(1), None)
+    month = month_of(spec, pool_of(spec), seed) if seed is not None and in_doubt(spec, pool_of(spec)) else None
+    if month is None:
+        return _month_usd(price, spec, Decimal(1), None)
+    return sum((line.amount_usd for line in _lines(spec, month.estimate, price, month)), Decimal(0))
 
 
 # ------------------------------------------------------------------------------------------------------- quantities
@@ -173,22 +187,6 @@ def pool_of(spec: ModelSpec) -> Pool:
     )
 
 
-def simulated_pool_of(spec: ModelSpec, dispatch: Dispatch | None = None) -> Pool:
-    """The pool with the rules that the closed form only approximates."""
-    pool = pool_of(spec)
-    by_count = spec.runpod.scaling.requests if isinstance(spec.runpod.scaling, RequestCount) else 0
-    return replace(
-        pool, dispatch=dispatch or pool.dispatch, requests_per_worker=by_count, increment_s=float(_INCREMENT_S)
-    )
-
-
-def demand_of(traffic: Traffic) -> Demand:
-    """What comes to the pool, its rate known and no batch."""
-    profile = profile_of(traffic)
-    assert profile is not None, "the rate is known"
-    return Demand(profile=profile, cv=float(traffic.cv or 1), active_share=float(traffic.active_share or 1))
-
-
 def _least(spec: ModelSpec) -> int:
     """Workers that are on at any time of the week."""
     return spec.runpod.workers_min if spec.schedule is None else min(least for _, least in minimums(spec.schedule))
@@ -209,13 +207,14 @@ def _whole(quantity: Decimal) -> Decimal:
     return quantity.quantize(Decimal(1), ROUND_HALF_UP)
 
 
-def _gpu_seconds(spec: ModelSpec, found: PoolEstimate) -> dict[str, Decimal]:
+def _gpu_seconds(spec: ModelSpec, found: PoolEstimate, month: SimulatedMonth | None) -> dict[str, Decimal]:
     """GPU-seconds a month by what the workers do, each rounded once.
 
-    RunPod rounds each run of a worker up to the second: half a second per start on average, counted with the start.
+    RunPod rounds each run of a worker up to the second: as simulated, or half a second per start on average; counted
+    with the start.
     """
     room = max(spec.runpod.workers_max - found.billed, 0.0)
-    rounding = min(0.5 * found.starts_per_s, room)
+    rounding = min(0.5 * found.starts_per_s, room) if month is None else month.rounding
     workers = {
         "busy": found.busy,
         "idle": found.idle,
@@ -226,13 +225,15 @@ def _gpu_seconds(spec: ModelSpec, found: PoolEstimate) -> dict[str, Decimal]:
 
 
 # ------------------------------------------------------------------------------------------------------------ money
-def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> tuple[Line, ...]:
+def _lines(
+    spec: ModelSpec, found: PoolEstimate | None, price: Price | None, month: SimulatedMonth | None = None
+) -> tuple[Line, ...]:
     """The bill of the expected month; only the always-on workers where the rest is unknown, nothing without a price."""
     if price is None or price.usd is None:
         return ()
     target = spec.runpod
     if found:
-        quantities = _gpu_seconds(spec, found)
+        quantities = _gpu_seconds(spec, found, month)
     elif _always_on(spec):
         quantities = {"always_on": _whole(_always_on(spec) * target.gpu_count * MONTH_S)}
     else:
@@ -247,6 +248,27 @@ def _lines(spec: ModelSpec, found: PoolEstimate | None, price: Price | None) -> 
         )
         for what, quantity in quantities.items()
     )
+
+
+def _other_month_usd(
+    price: Price | None,
+    expected: ModelSpec,
+    expected_usd: Decimal | None,
+    moves: Decimal | None,
+    spec: ModelSpec,
+    factor: Decimal,
+    share: Decimal | None,
+) -> Decimal:
+    """A month that is not the expected one: where that was simulated and this one is in doubt too, moved alike."""
+    if expected_usd is not None and share is None and factor == 1 and spec == expected:
+        return expected_usd
+    lines = _lines(spec, _estimate(spec, factor, share), price)
+    usd = sum((line.amount_usd for line in lines), Decimal(0))
+    if moves is None or not in_doubt(spec, pool_of(spec), factor, share):
+        return usd
+    always_usd = sum((line.amount_usd for line in lines if line.what == "always_on"), Decimal(0))
+    most_usd = (_hourly_worst_case(spec, price) or Decimal(0)) * MONTH_S / 3600
+    return cents(min(always_usd + (usd - always_usd) * moves, max(most_usd, usd)))
 
 
 def _month_usd(price: Price | None, spec: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
@@ -319,6 +341,12 @@ def _assumptions(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated |
         told = {item.name: item for item in guess.assumptions}
         modelled = [told.pop(item.name, item) for item in modelled] + list(told.values())
     return (*_facts(spec), *modelled, *(found.assumptions if found else ()))
+
+
+def _simulated(
+    found: tuple[Assumption, ...], spec: ModelSpec, month: SimulatedMonth | None, moves: Decimal | None
+) -> tuple[Assumption, ...]:
+    return found if month is None or moves is None else simulated_assumptions(found, spec.traffic, month, moves)
 
 
 def _facts(spec: ModelSpec) -> list[Assumption]:

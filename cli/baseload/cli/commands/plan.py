@@ -30,6 +30,9 @@ def plan(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the plan as JSON.")] = None,
     base: Base = None,
     explain: Annotated[bool, typer.Option("--explain", help="Tell how each figure of the bill comes about.")] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Simulate each model whose closed form is in doubt, however many there are.")
+    ] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, for a pull request's comment or a job's summary.")
     ] = False,
@@ -61,7 +64,14 @@ def plan(
     stack = choose_stack(project, run.options)
     specs, warnings = read_specs(project)
     sources = Sources(
-        project=project, stack=stack, specs=specs, warnings=warnings, base=base, book=book, max_age_days=max_age
+        project=project,
+        stack=stack,
+        specs=specs,
+        warnings=warnings,
+        base=base,
+        book=book,
+        max_age_days=max_age,
+        exact=exact,
     )
     if html is not None:
         sources = with_logs_read(sources)

@@ -95,7 +95,7 @@ def simulate(
     if not found:
         raise UsageError(*diagnostics)
     run.terminal.warn(replace(item, severity=Severity.WARNING) for item in diagnostics)
-    run.terminal.warn(item for one in found for item in one.cost.diagnostics)
+    run.terminal.warn(item for one in found for item in one.cost.diagnostics if item.code != "plan/in-doubt")
     used = {price for one in found for price in one.cost.prices}
     run.terminal.warn(remarks(prices, used, datetime.now(UTC).date(), max_age))
     if svg is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from baseload.cli.terminal import Page
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.text import columns, signed_usd, units, usd, wrapped
-from baseload.planner.cost import Line
+from baseload.planner.cost import Line, Simulation
 from baseload.planner.explain import TOTAL, Quantity, Sensitivity
 from baseload.planner.plan import ModelPlan, Plan
 from baseload.planner.pool import Assumption
@@ -59,7 +59,9 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         lines += wrapped(f"{stage.name}: {ends}; source: {stage.source}", page.width, indent=4, hanging=2)
     for quantity in model.explanation.quantities:
         lines += ["", *_quantity(quantity, page)]
-    if model.target in SIMULATED and any(item.what in MODELLED for item in model.explanation.quantities):
+    if model.simulation is not None:
+        lines += ["", *_simulation(model.simulation, page)]
+    elif model.target in SIMULATED and any(item.what in MODELLED for item in model.explanation.quantities):
         lines += ["", f"  by simulation: deploy simulate {model.name}"]
     lines += ["", f"  {page.bold('assumptions')}"]
     left = {item.assumption: item for item in model.explanation.sensitivities}
@@ -69,6 +71,17 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         name = other.assumption.replace("_", " ")
         lines += wrapped(f"{name} {_move(other)}", page.width, indent=4, hanging=2)
     return lines
+
+
+def _simulation(found: Simulation, page: Page) -> list[str]:
+    formula = "" if found.closed_form_usd is None else f", {usd(found.closed_form_usd)},"
+    said = (
+        f"{found.replications} replications, each {found.sampled}; {found.arrivals}",
+        f"the closed form{formula} is not used: {'; '.join(found.doubts)}",
+        f"bounds are those of a long run: what is simulated may leave them by its ±{found.interval_percent} %",
+    )
+    lines = [f"  the same again: {found.command}"]
+    return lines + [line for text in said for line in wrapped(text, page.width, indent=4, hanging=2)]
 
 
 def _itself(found: StackBill, prices: Mapping[str, Price], page: Page) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from baseload.planner.compare.priced import Question, ends_of
 from baseload.planner.compare.rented import most_workers
 from baseload.planner.compare.row import Row, Status, envelope, judged, served
-from baseload.planner.cost import Cost, Spread, expected_month_usd
+from baseload.planner.cost import SEED, Cost, Spread, expected_month_usd
 from baseload.planner.gpus import POOLS
 from baseload.planner.on_cards import COUNTS, Times, does_not_fit, fewest_gpus
 from baseload.planner.performance import estimated
@@ -52,7 +52,7 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
     book, target = about.book, spec.runpod
     given = spec.performance.service_time_s is not None
     spec = replace(spec, performance=times.expected) if given else spec
-    cost = runpod_cost(spec, book, ranged=own)
+    cost = runpod_cost(spec, book, SEED if own else None, ranged=own)
     fast, slow = (times.fast, times.slow) if given else (spec.performance, spec.performance)
     fast_guess, slow_guess = (estimated(replace(spec, performance=end)) for end in (fast, slow))
     times = replace(

@@ -1,0 +1,180 @@
+"""Where the closed form of a RunPod endpoint's month is in doubt, and the simulated month in its place.
+
+Which months are in doubt and what is simulated of them, `month` says; here are RunPod's rules for it, what a cost says
+about it, and how far other months (the ends of a range, later months) move with it. It must not price anything.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal
+
+from baseload.planner.cost import ResponseTime, Simulation
+from baseload.planner.diagnostics import Diagnostic, Location, Severity
+from baseload.planner.month import REQUESTS, Demand, SimulatedMonth, doubts_over, simulated_month, whole_patterns
+from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate
+from baseload.planner.schedule import shifts
+from baseload.planner.spec.model import ModelSpec, RequestCount, Traffic
+from baseload.planner.traffic.profile import profile_of
+
+_INCREMENT_S = 1.0
+"""Each run of a worker is billed in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""
+
+_MORE = 10
+"""Times the budget that makes an interval narrower, where it was too wide."""
+
+
+def as_simulated(pool: Pool, spec: ModelSpec, dispatch: Dispatch | None = None) -> Pool:
+    """The pool of a spec with the rules that the closed form only approximates."""
+    by_count = spec.runpod.scaling.requests if isinstance(spec.runpod.scaling, RequestCount) else 0
+    return replace(pool, dispatch=dispatch or pool.dispatch, requests_per_worker=by_count, increment_s=_INCREMENT_S)
+
+
+def demand_of(traffic: Traffic, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> Demand:
+    """What comes to the pool at its rate times `factor`; `active_share` where the spec has none. No batch."""
+    profile = profile_of(traffic)
+    assert profile is not None, "the rate is known"
+    return Demand(
+        profile=profile.times(float(factor)),
+        cv=float(traffic.cv or 1),
+        active_share=float(traffic.active_share or active_share or 1),
+    )
+
+
+def in_doubt(
+    spec: ModelSpec, pool: Pool, factor: Decimal = Decimal(1), active_share: Decimal | None = None
+) -> tuple[str, ...]:
+    """Why the closed form is not to be used; empty where it is, and for batches, which have none."""
+    traffic = spec.traffic
+    if traffic is None or not traffic.requests_per_day or traffic.batch is not None:
+        return ()
+    pool, demand = as_simulated(pool, spec), demand_of(traffic, factor, active_share)
+    if spec.schedule is None:
+        return doubts_over(pool, demand)
+    found = [
+        why
+        for shift in shifts(spec.schedule, demand.profile, traffic.time_zone)
+        for why in doubts_over(
+            replace(pool, workers_min=min(shift.workers_min, pool.workers_max)), replace(demand, profile=shift.profile)
+        )
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def month_of(spec: ModelSpec, pool: Pool, seed: int) -> SimulatedMonth | None:
+    """The expected month; None where its traffic is too dense to simulate, and under a schedule of the minimum."""
+    assert spec.traffic is not None, "without traffic nothing is in doubt"
+    if spec.schedule is not None:
+        return None
+    return simulated_month(as_simulated(pool, spec), demand_of(spec.traffic), seed=seed)
+
+
+def others_move(month: SimulatedMonth, closed: PoolEstimate) -> Decimal:
+    """What the workers that come and go bill by simulation, over the closed form: for months that are not simulated."""
+    by_formula = closed.billed - closed.always_on
+    seen = month.estimate.billed - month.estimate.always_on
+    return Decimal(seen / by_formula).quantize(Decimal("0.0001"), ROUND_HALF_UP) if by_formula > 0 else Decimal(1)
+
+
+def told(spec: ModelSpec, month: SimulatedMonth, why: tuple[str, ...], closed_form_usd: Decimal | None) -> Simulation:
+    """What a cost says about its simulation."""
+    return Simulation(
+        seed=month.seed,
+        requests=month.requests,
+        replications=month.replications,
+        sampled=month.taken,
+        arrivals=month.told,
+        interval_percent=_percent(month.half_width),
+        closed_form_usd=closed_form_usd,
+        doubts=why,
+        command=f"deploy simulate {spec.name} --seed {month.seed}",
+    )
+
+
+def response_of(month: SimulatedMonth) -> ResponseTime:
+    """The latency in the same runs."""
+    return ResponseTime(
+        p50_s=_rounded(month.p50_s, "0.001"),
+        p95_s=_rounded(month.p95_s, "0.001"),
+        p99_s=_rounded(month.p99_s, "0.001"),
+        cold_share=_rounded(month.cold_share, "0.0001"),
+    )
+
+
+def _rounded(value: float | None, to: str) -> Decimal | None:
+    return None if value is None else Decimal(value).quantize(Decimal(to), ROUND_HALF_UP)
+
+
+def _percent(share: float) -> Decimal:
+    return Decimal(share * 100).quantize(Decimal("0.1"), ROUND_HALF_UP)
+
+
+# ------------------------------------------------------------------------------------------------------ explanations
+def assumptions(
+    found: tuple[Assumption, ...], traffic: Traffic | None, month: SimulatedMonth, moves: Decimal
+) -> tuple[Assumption, ...]:
+    """Those of a cost, with what the simulation does that the closed form leaves out."""
+    kept = [item for item in found if item.name not in ("transitions", "cv")]
+    if traffic is not None and traffic.cv is not None and traffic.cv != 1:
+        source = "spec" if traffic.observed is None else "log"
+        kept.append(Assumption(name="cv", value=f"{traffic.cv.normalize():f}, as gamma gaps", source=source))
+    if traffic is not None and traffic.active_share is not None and traffic.active_share < 1:
+        kept.append(Assumption(name="sessions", value=month.told, source="default, docs/traffic.md"))
+    kept.append(
+        Assumption(
+            name="other_months",
+            value=f"closed form × {moves.normalize():f} where that is in doubt, as in the expected month",
+            source="the ends of the range and later months are not simulated",
+            errs="either way where the rate is far from the expected one",
+        )
+    )
+    return tuple(kept)
+
+
+def diagnostics(
+    spec: ModelSpec, pool: Pool, why: tuple[str, ...], month: SimulatedMonth | None, seed: int | None
+) -> tuple[Diagnostic, ...]:
+    """That the closed form is used where it is in doubt, or that an interval is wide."""
+    if not why:
+        return ()
+    place, name = Location(spec.file), spec.name
+    if month is None:
+        simulated = spec.schedule is None
+        hint = "`deploy plan --exact` simulates it" if seed is None else _larger(spec, pool)
+        why_not = ": its traffic is too dense to simulate" if simulated else ": a schedule is not simulated"
+        return (
+            Diagnostic(
+                code="plan/in-doubt",
+                severity=Severity.NOTE if seed is None else Severity.WARNING,
+                summary=f"the cost of {name} is by the closed form, which is in doubt here and may be off by "
+                f"{_off(why)} ({'; '.join(why)})" + (why_not if seed is not None or not simulated else ""),
+                where=place,
+                hint=hint if simulated else None,
+            ),
+        )
+    if month.is_narrow:
+        return ()
+    return (
+        Diagnostic(
+            code="plan/interval",
+            severity=Severity.NOTE,
+            summary=f"the simulated cost of {name} is sure to ±{_percent(month.half_width)} % only, after "
+            f"{month.requests:,} requests",
+            where=place,
+            hint=f"`deploy simulate {name} --requests {_MORE * REQUESTS}` comes closer",
+        ),
+    )
+
+
+def _larger(spec: ModelSpec, pool: Pool) -> str:
+    assert spec.traffic is not None, "in doubt"
+    whole = whole_patterns(as_simulated(pool, spec), demand_of(spec.traffic), REQUESTS)
+    return f"`deploy simulate {spec.name} --requests {math.ceil(5 * whole.requests)}` simulates it, which takes long"
+
+
+def _off(why: tuple[str, ...]) -> str:
+    """As far as it was in 19 of 20 of the cases in docs/cost-model.md."""
+    if any("variation" in reason for reason in why):
+        return "two thirds"
+    return "a quarter" if any("delay" in reason for reason in why) else "a tenth"
