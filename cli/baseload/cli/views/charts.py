@@ -27,14 +27,6 @@ class Curve:
     usd: tuple[Decimal | None, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """A traffic at which the order of two curves changes."""
-
-    factor: float
-    number: int
-
-
 def share(amount: Decimal | None, most: Decimal) -> float:
     """Of the width of a bar."""
     return 0.0 if amount is None or most <= 0 else min(float(amount / most) * ACROSS, ACROSS)
@@ -146,7 +138,6 @@ def by_traffic(
     curves: Sequence[Curve],
     factors: Sequence[Decimal],
     names: Sequence[str],
-    marks: Sequence[Mark],
     at: int,
     *,
     label: str,
@@ -168,7 +159,6 @@ def by_traffic(
     drawn = [
         *(_grid(frame, y(usd), f"${usd:,.10g}") for usd in _ticks(low, high)),
         *_names(frame, places, names, narrow),
-        *(_mark(frame, x(mark.factor), mark.number) for mark in marks),
         tag("line", x1=places[at], x2=places[at], y1=frame.top, y2=frame.y(0), class_="at", data_at=True),
         *_curves(curves, places, y),
         *_ends(frame, curves, places, y),
@@ -208,11 +198,6 @@ def _names(frame: _Frame, places: Sequence[float], names: Sequence[str], narrow:
         if not narrow or number % 3 == 0:
             yield tag("text", name, x=place, y=frame.y(0) + 19, text_anchor="middle")
     yield tag("text", "requests a day", x=frame.x(0.5), y=frame.height - 6, text_anchor="middle", class_="axis")
-
-
-def _mark(frame: _Frame, x: float, number: int) -> Html:
-    line = tag("line", x1=x, x2=x, y1=frame.top, y2=frame.y(0), class_="even")
-    return joined(line, tag("text", str(number), x=x, y=frame.top - 3, text_anchor="middle", class_="even-number"))
 
 
 def _curves(curves: Sequence[Curve], places: Sequence[float], y: Callable[[float], float]) -> Iterator[Html]:

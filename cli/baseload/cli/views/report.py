@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from math import log
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from baseload.cli.views.html import Html, data, joined, tag
 from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, units, usd
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
-from baseload.planner.cost import ResponseTime, Spread
+from baseload.planner.cost import Line, ResponseTime, Spread
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.explain import TOTAL
 from baseload.planner.plan import ModelPlan, Plan, Verdict
+from baseload.planner.stack_bill import NAME as ITSELF
 from baseload.planner.sweep import Point, Sweep
 from baseload.planner.targets import TARGETS
 
@@ -35,6 +37,9 @@ MOST_ROWS = 10
 
 MOST_CURVES = 6
 """Besides the spec's own; more cannot be told apart."""
+
+YOURS = "your spec"
+NONE = "it does not serve so many, or does not fit"
 
 AXES = ("traffic", "idle timeout", "min workers")
 STATUSES = {
@@ -86,7 +91,7 @@ def html(value: Report) -> str:
         "body",
         charts.patterns(),
         _header(value),
-        tag("main", *_warnings(plan.diagnostics), *_models(value), *_changes(plan), *_prices(plan)),
+        tag("main", *_warnings(plan.diagnostics), *_models(value), *_itself(plan), *_changes(plan), *_prices(plan)),
         _footer(plan),
         data({name: _data(value, name) for name in value.sweeps}, id="figures"),
         tag("script", Html(script)),
@@ -132,7 +137,7 @@ def _header(value: Report) -> Html:
         at_least,
         change,
         tag("p", "; ".join(facts), ".", class_="quiet"),
-        _together(plan) if len(plan.models) > 1 else None,
+        _together(plan) if len(plan.models) > 1 or plan.itself else None,
     )
 
 
@@ -141,6 +146,8 @@ def _together(plan: Plan) -> Html:
         [_link(model), _month_and_range(model.monthly_usd), _verdict(check.verdict for check in model.limits)]
         for model in plan.models
     ]
+    if plan.itself is not None:
+        rows.append([ITSELF, _month_and_range(plan.itself.monthly_usd), ""])
     rows.append(
         [
             tag("b", "together"),
@@ -648,8 +655,7 @@ def _not_ranked(found: Comparison) -> Iterator[Html]:
 
 def _curves(swept: Sweep) -> list[tuple[charts.Curve, tuple[Row | None, ...]]]:
     """The spec's own bill, then the cheapest of each target: ours first, by the bill at the expected traffic."""
-    _, idle, least = swept.own
-    own = charts.Curve(name="your spec", usd=tuple(rows[idle][least].monthly_usd.expected for rows in swept.points))
+    own = tuple(next((row for row in found.of(Status.RANKED) if row.own), None) for found in swept.comparisons)
     names = dict.fromkeys(row.target for found in swept.comparisons for row in found.of(Status.RANKED))
     cheapest = {name: swept.cheapest(name) for name in names}
 
@@ -657,46 +663,68 @@ def _curves(swept: Sweep) -> list[tuple[charts.Curve, tuple[Row | None, ...]]]:
         row = cheapest[name][swept.own[0]]
         return name not in TARGETS, row is None, (row.total_usd.expected or Decimal(0)) if row else Decimal(0)
 
-    others = [
-        (
-            charts.Curve(name=name, usd=tuple(row.total_usd.expected if row else None for row in cheapest[name])),
-            cheapest[name],
-        )
-        for name in sorted(cheapest, key=first)[:MOST_CURVES]
+    found = {YOURS: own} if any(own) else {}
+    found |= {name: cheapest[name] for name in sorted(cheapest, key=first)[:MOST_CURVES]}
+    return [
+        (charts.Curve(name=name, usd=tuple(row.total_usd.expected if row else None for row in rows)), rows)
+        for name, rows in found.items()
     ]
-    return [(own, (None,) * len(swept.factors)), *others]
 
 
 def _by_traffic(swept: Sweep) -> Iterator[Html]:
-    """The drawing and the same as a table."""
-    if len(swept.factors) < 2:
-        return
+    """The drawing, the same as a table, and where the order changes."""
     curves = _curves(swept)
+    if len(swept.factors) < 2 or not curves:
+        return
     at, rates = swept.own[0], [_count(rate) for rate in swept.requests_per_day]
     if any(amount for curve, _ in curves for amount in curve.usd):
         label = "The expected month by traffic, as in the table below"
         drawings = [
-            charts.by_traffic([curve for curve, _ in curves], swept.factors, rates, (), at, label=label, narrow=narrow)
+            charts.by_traffic([curve for curve, _ in curves], swept.factors, rates, at, label=label, narrow=narrow)
             for narrow in (False, True)
         ]
         yield tag("div", *drawings, class_="drawing")
     rows = []
-    for number, (curve, cheapest) in enumerate(curves):
+    for number, (curve, found) in enumerate(curves):
         cells = [
-            joined(usd(amount), tag("small", _what(row)) if row else None)
-            for amount, row in zip(curve.usd, cheapest, strict=True)
+            joined(usd(row.total_usd.expected), tag("small", _what(row))) if row else joined("none", tag("small", NONE))
+            for row in found
         ]
         rows.append([joined(charts.sample(number), tag("span", curve.name)), *cells])
-    columns = ("cheapest of a target", *rates)
-    yield _table(
-        "The expected month by requests a day", columns, rows, numbers=range(1, len(columns)), class_="traffic"
-    )
+    title = "The expected month by requests a day, your spec and the cheapest of each target"
+    columns = ("target", *rates)
+    yield _table(title, columns, rows, numbers=range(1, len(columns)), class_="traffic")
+    if curves[0][0].name == YOURS and len(curves) > 1:
+        items = [tag("li", tag("b", f"{other.name}: "), _order(curves[0][0], other, rates)) for other, _ in curves[1:]]
+        yield tag("div", tag("h4", "Where the order changes"), tag("ul", *items))
+
+
+def _order(own: charts.Curve, other: charts.Curve, rates: Sequence[str]) -> str:
+    """Between which steps the other one becomes the cheaper, or the dearer."""
+    both = [
+        (rate, a <= b) for rate, a, b in zip(rates, own.usd, other.usd, strict=True) if a is not None and b is not None
+    ]
+    if not both:
+        return "at no step both have a bill"
+    changes = [
+        f"between {low} and {high} requests a day it becomes {'dearer' if then else 'cheaper'} than {YOURS}"
+        for (low, yours), (high, then) in pairwise(both)
+        if yours is not then
+    ]
+    always = f"{'dearer' if both[0][1] else 'cheaper'} than {YOURS} from {both[0][0]} to {both[-1][0]} requests a day"
+    return "; ".join(changes) or always
 
 
 # ------------------------------------------------------------------------------------------------------- how it is made
-def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
-    if not model.lines:
-        return
+def _itself(plan: Plan) -> Iterator[Html]:
+    """What is billed once for the stack; a credit is negative."""
+    if plan.itself is not None:
+        month = tag("p", f"{usd(plan.itself.monthly_usd.expected)} a month, billed once for all models")
+        yield tag("section", tag("h2", ITSELF), month, _lines(plan.itself.lines))
+
+
+def _lines(lines: Sequence[Line]) -> Html:
+    """To multiply by hand."""
     rows = [
         [
             plan_view.what_is(line.what),
@@ -705,11 +733,17 @@ def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
             _plain(line.unit_price_usd),
             usd(line.amount_usd),
         ]
-        for line in model.lines
+        for line in lines
         if line.quantity
     ]
-    total = sum((line.amount_usd for line in model.lines), Decimal(0))
-    rows.append(["together", "", "", "", usd(total)])
+    rows.append(["together", "", "", "", usd(sum((line.amount_usd for line in lines), Decimal(0)))])
+    columns = ("line", "quantity", "unit", "× USD", "= a month")
+    return _table("Lines of the bill", columns, rows, numbers=(1, 3, 4))
+
+
+def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
+    if not model.lines:
+        return
     bounds = [
         tag(
             "li",
@@ -726,7 +760,7 @@ def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
     yield tag(
         "section",
         tag("h3", "The bill, line by line"),
-        _table("Lines of the bill", ("line", "quantity", "unit", "× USD", "= a month"), rows, numbers=(1, 3, 4)),
+        _lines(model.lines),
         tag("p", ends, class_="quiet") if ends else None,
         *_limits(model, plan),
         _details("Quantities, and bounds to compute by hand", tag("ul", *bounds)) if bounds else None,
