@@ -19,6 +19,25 @@ def compare(
     *,
     spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="A model's name, or the file of a spec.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every row, not only the smallest bills.")] = False,
+    break_even: Annotated[
+        bool,
+        typer.Option(
+            "--break-even",
+            help="Also tell at which requests a day the order changes, what each worker is worth, dollars per "
+            "1M tokens, and what fewer cold starts cost.",
+        ),
+    ] = False,
+    between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--between",
+            metavar="ROW ROW",
+            help="The same for two rows: target/GPU/mode as in --json, or the start of it for the cheapest.",
+        ),
+    ] = None,
+    advice: Annotated[
+        bool, typer.Option("--advice", help="Also tell which rules of thumb hold for this model, and where they err.")
+    ] = False,
     book: Book = None,
     max_age: MaxAge = None,
 ) -> None:
@@ -37,11 +56,20 @@ def compare(
 
     chosen, root = _chosen(run, spec)
     prices = book_for(root, book)
-    comparison = compared(_with_log(run, chosen), prices)
+    chosen = _with_log(run, chosen)
+    comparison = compared(chosen, prices)
     used = {row.price for row in comparison.of(Status.RANKED) if row.price}
     said = tuple(remarks(prices, used, datetime.now(UTC).date(), max_age))
     run.terminal.warn(said)
-    run.terminal.show(view, view.Shown(comparison=comparison, every=every, diagnostics=said))
+    found, asked = None, break_even or between is not None
+    if asked or advice:
+        from baseload.planner.decisions import decisions
+
+        found = decisions(comparison, chosen, prices, between=between)
+    run.terminal.show(
+        view,
+        view.Shown(comparison=comparison, every=every, diagnostics=said, decisions=found, computed=asked, rules=advice),
+    )
 
 
 def _chosen(run: Invocation, name: str | None) -> tuple[ModelSpec, Path | None]:

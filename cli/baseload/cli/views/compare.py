@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, usd, visible_width, wrapped
 from baseload.planner.compare import Comparison, Row, Status
 from baseload.planner.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from baseload.planner.decisions import Decisions
 
 MOST = 12
 """Rows that are shown, besides the spec's own and the smallest bill that can be deployed."""
@@ -34,6 +37,12 @@ class Shown:
     comparison: Comparison
     every: bool = False
     diagnostics: Sequence[Diagnostic] = ()
+    decisions: Decisions | None = None
+    """Where they were asked for: they take longer than the comparison."""
+    computed: bool = True
+    """Show the sums."""
+    rules: bool = True
+    """Show the rules of thumb beside them."""
 
 
 def human(value: Shown, page: Page) -> str:
@@ -56,13 +65,25 @@ def human(value: Shown, page: Page) -> str:
         lines += ["", page.bold(heading), *_by_reason(rows, page)] if rows else []
         if rows and status is Status.UNPRICED:
             lines += map(page.dim, wrapped(ENTER, page.width, indent=2, hanging=2))
-    return "\n".join([*lines, "", *_conclusion(found, page)])
+    return "\n".join([*lines, *_decisions(value, page), "", *_conclusion(found, page)])
 
 
 def document(value: Shown) -> Mapping[str, Any]:
-    """`baseload.compare/1`; all rows."""
+    """`baseload.compare/1`; all rows, and `decisions` where they were asked for."""
     said = [item.to_json() for item in value.diagnostics]
-    return {**value.comparison.to_json(), "diagnostics": said}
+    found = {} if value.decisions is None else {"decisions": value.decisions.to_json()}
+    return {**value.comparison.to_json(), **found, "diagnostics": said}
+
+
+def _decisions(value: Shown, page: Page) -> list[str]:
+    if value.decisions is None:
+        return []
+    from baseload.cli.views import decisions as view
+
+    return [
+        *(view.computed(value.decisions, page) if value.computed else []),
+        *(view.rules(value.decisions, page) if value.rules else []),
+    ]
 
 
 def _chosen(found: Comparison, rows: Sequence[Row], value: Shown, most: int) -> list[Row]:

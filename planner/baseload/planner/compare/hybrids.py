@@ -35,12 +35,12 @@ def hybrid_rows(about: Question, rows: Sequence[Row]) -> Iterator[Row]:
     ranked = [row for row in rows if row.status is Status.RANKED and row.spec is not None and row.price is not None]
     ranked = [row for row in ranked if not isinstance(_target(row), (Hybrid, SagemakerServerless))]
     ranked.sort(key=lambda row: (row.monthly_usd.expected or Decimal(0), row.id))
-    fixed = [row for row in ranked if _is_steady(row, about.book)]
-    flexible = [row for row in ranked if _is_from_zero(row, about.book)]
+    fixed = [row for row in ranked if is_steady(row, about.book)]
+    flexible = [row for row in ranked if is_from_zero(row, about.book)]
     seen: set[str] = set()
     for base in fixed:
-        card = _card(base, about.book)
-        matching = [row for row in flexible if _card(row, about.book) == card and _as_fast(row, base)]
+        card = card_of(base, about.book)
+        matching = [row for row in flexible if card_of(row, about.book) == card and as_fast(row, base)]
         if card is None or card in seen or not matching:
             continue
         seen.add(card)
@@ -119,22 +119,24 @@ def _side(row: Row) -> Side:
     )
 
 
-def _is_steady(row: Row, book: PriceBook) -> bool:
+def is_steady(row: Row, book: PriceBook) -> bool:
+    """Whether its workers are machines that stay."""
     fleet = fleet_of(_target(row), book)
     return fleet.workers_min == fleet.workers_max and not isinstance(_target(row), RunpodTarget)
 
 
-def _is_from_zero(row: Row, book: PriceBook) -> bool:
+def is_from_zero(row: Row, book: PriceBook) -> bool:
+    """Whether all its workers come and go."""
     return fleet_of(_target(row), book).workers_min == 0
 
 
-def _card(row: Row, book: PriceBook) -> str | None:
+def card_of(row: Row, book: PriceBook) -> str | None:
     """The only kind that it may be."""
     cards = hardware_of(_target(row), book).cards
     return cards[0].name if len(cards) == 1 else None
 
 
-def _as_fast(one: Row, other: Row) -> bool:
+def as_fast(one: Row, other: Row) -> bool:
     """Whether a worker of both serves the same number of requests in the same time."""
     assert one.spec is not None, "has a bill"
     assert other.spec is not None, "has a bill"
