@@ -13,6 +13,7 @@ import pytest
 from baseload.cli.terminal import NARROW, WIDE, Page
 from baseload.cli.views import compare as view
 from baseload.planner.compare import compare
+from baseload.planner.decisions import decisions
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import Container, Limits, Model, ModelSpec, Performance, RunpodTarget, Tokens, Traffic
 from baseload.planner.spec.model import Range as TrafficRange
@@ -76,6 +77,29 @@ def test_a_comparison_as_people_see_it(width: int, golden: Golden) -> None:
     text = view.human(view.Shown(comparison=compare(spec(MISTRAL), BOOK)), Page(width=width))
     assert max(map(len, text.splitlines())) <= width
     golden(f"compare-{width}", text)
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_decisions_as_people_see_them(width: int, golden: Golden) -> None:
+    found = compare(spec(MISTRAL), BOOK)
+    shown = view.Shown(comparison=found, decisions=decisions(found, spec(MISTRAL), BOOK))
+    text = view.human(shown, Page(width=width))
+    assert max(map(len, text.splitlines())) <= width
+    golden(f"decisions-{width}", text[text.index("Where the order changes") :])
+
+
+def test_decisions_are_told_when_asked_for(deploy: Run, project: Path) -> None:
+    plain, asked = deploy("compare", "--json").json, deploy("compare", "--break-even", "--json").json
+    assert "decisions" not in plain
+    assert asked["decisions"]["schema"] == "baseload.decisions/1"
+    two = ("runpod-pod", "runpod/ADA_24/flex")
+    (pair,) = deploy("compare", "--between", *two, "--json").json["decisions"]["break_evens"]
+    assert (pair["one"].split("/")[0], pair["other"]) == two
+    assert "Rules of thumb" not in deploy("compare", "--break-even").out
+    advice = deploy("compare", "--advice").out
+    assert "Rules of thumb" in advice
+    assert "Where the order changes" not in advice
+    assert deploy("compare", "--between", "runpod", "nobody", "--json").error == "compare/row"
 
 
 def test_a_container_is_ranked_on_its_own_gpu_only(golden: Golden) -> None:

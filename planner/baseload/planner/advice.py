@@ -104,7 +104,7 @@ def _dedicated_or_not(found: Comparison, spec: ModelSpec, book: PriceBook) -> It
     if answer.requests_per_day is None:
         return
     cheaper = {serverless.id: "serverless", dedicated.id: "dedicated"}.get(answer.cheaper or "")
-    told = f"{cheaper} is the cheaper" if cheaper else "both cost the same within 1 %"
+    told = f"{cheaper} is the cheaper" if cheaper else "both cost the same within 2 %"
     for rule, source, limit in thresholds(serverless, spec):
         choice = "serverless" if rate < limit else "dedicated"
         yield Advice(

@@ -12,6 +12,7 @@ from baseload.planner.advice import Advice, advice
 from baseload.planner.break_even import BreakEven, break_even, break_evens
 from baseload.planner.cold_start_ways import ColdStarts, cold_starts
 from baseload.planner.errors import UsageError
+from baseload.planner.spec.model import Auto
 from baseload.planner.token_price import TokenPrices, token_prices
 from baseload.planner.worker_worth import Worths, worths
 
@@ -51,7 +52,8 @@ def decisions(
 
     Raises UsageError where it has no such row.
     """
-    told, ways = worths(found, book), cold_starts(spec, book)
+    placed = _placed(found, spec)
+    told, ways = worths(found, book), cold_starts(placed, book)
     if between is None:
         pairs = break_evens(found, spec, book)
     else:
@@ -62,8 +64,14 @@ def decisions(
         worths=told,
         tokens=token_prices(found, spec, book),
         cold_starts=ways,
-        advice=advice(found, spec, book, told, ways),
+        advice=advice(found, placed, book, told, ways),
     )
+
+
+def _placed(found: Comparison, spec: ModelSpec) -> ModelSpec:
+    """The spec, for `auto` with the target of the smallest bill that can be deployed."""
+    best = found.best_deployable
+    return best.spec if isinstance(spec.target, Auto) and best is not None and best.spec is not None else spec
 
 
 def _row(found: Comparison, name: str) -> Row:

@@ -127,7 +127,7 @@ def pools_of(row: Row, book: PriceBook) -> tuple[tuple[float, Pool], ...]:
         return ()
     if isinstance(spec.target, RunpodTarget) and isinstance(spec.target.scaling, RequestCount):
         demand = replace(demand, concurrency=min(demand.concurrency, spec.target.scaling.requests))
-    fleet = fleet_of(spec.target, book)
+    fleet = fleet_of(spec.placed, book)
     return tuple((float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts())
 
 

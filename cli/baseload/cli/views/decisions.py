@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import UNKNOWN, columns, signed_usd, usd, visible_width, wrapped
@@ -57,7 +57,7 @@ def _changes(found: Iterable[BreakEven], page: Page) -> Iterator[str]:
             yield from wrapped(text, page.width, indent=4, hanging=2)
         if not each.crossings and each.requests_per_day:
             low, high = (rounded(end.normalize()) for end in each.requests_per_day)
-            less = f"{name(each.cheaper)} costs less" if each.cheaper else "both cost the same within 1 %"
+            less = f"{name(each.cheaper)} costs less" if each.cheaper else "both cost the same within 2 %"
             yield from wrapped(
                 f"never between {low} and {high} requests a day: {less}", page.width, indent=4, hanging=2
             )
@@ -88,7 +88,8 @@ def _worths(found: Worths | None, page: Page) -> Iterator[str]:
         ]
         for worker in found.workers[:MOST]
     ]
-    yield from columns(rows, align="><<<<", indent=4)
+    for lines in _rows(rows, "><<<<", page):
+        yield from lines
     if len(found.workers) > MOST:
         yield page.dim(f"    … {len(found.workers) - MOST} more: `--json`")
 
@@ -115,15 +116,18 @@ def _ways(found: ColdStarts | None, page: Page) -> Iterator[str]:
         f"as it stands {usd(found.monthly_usd)} a month, {percent(found.cold_share)} of the requests meet a cold start"
     )
     yield from wrapped(text, page.width, indent=2, hanging=2)
-    table = columns([_way(way) for way in found.ways], align="<><<", indent=4)
-    narrow = max(map(visible_width, table), default=0) > page.width
-    for way, line in zip(found.ways, table, strict=True):
-        if narrow:
-            yield from wrapped("; ".join(filter(None, _way(way))), page.width, indent=4, hanging=2)
-        else:
-            yield line
+    for way, lines in zip(found.ways, _rows([_way(way) for way in found.ways], "<><<", page), strict=True):
+        yield from lines
         if way.note:
             yield from map(page.dim, wrapped(way.note, page.width, indent=6, hanging=2))
+
+
+def _rows(rows: Sequence[Sequence[str]], align: str, page: Page) -> list[list[str]]:
+    """The lines of each row: aligned, or one after the other where that is too wide."""
+    table = columns(rows, align=align, indent=4)
+    if max(map(visible_width, table), default=0) <= page.width:
+        return [[line] for line in table]
+    return [wrapped("; ".join(filter(None, row)), page.width, indent=4, hanging=2) for row in rows]
 
 
 def _way(way: Way) -> list[str]:
