@@ -75,12 +75,13 @@ class Law:
     def quantile_s(self, share: float) -> float:
         """The time that `share` of the requests, below 1, do not exceed.
 
-        By regula falsi in the logarithm of what is later, in which an exponential tail is a straight line; every third
-        step halves, so that steps of fixed service times end as well.
+        Exact for exponential service times. For others by regula falsi in the logarithm of what is later, in which
+        an exponential tail is a straight line; every third step halves, so that fixed service times end as well.
         """
+        if self.service_cv == 1:
+            return self._exponential_quantile_s(1 - share)
         later = math.log1p(-share)
-        longest = -later if self.service_cv == 1 else 40 * max(1.0, self.service_cv) ** 2
-        low, high = 0.0, self.waits[-1].wait_s + longest * self.service_s * (1 + 1e-9)
+        low, high = 0.0, self.waits[-1].wait_s + 40 * self.service_s * max(1.0, self.service_cv) ** 2
         above, below = -later, self._log_later(high) - later
         if below >= 0:
             return high
@@ -98,6 +99,17 @@ class Law:
             else:
                 high, below = middle, found
         return (low + high) / 2
+
+    def _exponential_quantile_s(self, later: float) -> float:
+        """Between two waits the share that is later is one exponential and a constant: solved where it falls to it."""
+        not_begun, begun, at_s = math.fsum(chance for chance, _ in self.waits), 0.0, 0.0
+        for chance, wait_s in self.waits:
+            begun_then = begun * math.exp(-(wait_s - at_s) / self.service_s)
+            if begun_then + not_begun <= later:
+                break
+            not_begun = max(not_begun - chance, 0.0)
+            begun, at_s = begun_then + chance, wait_s
+        return at_s + self.service_s * math.log(begun / max(later - not_begun, 1e-300)) if begun else at_s
 
     def _log_later(self, t: float) -> float:
         cv, mean_s = self.service_cv, self.service_s
