@@ -11,8 +11,9 @@ speed, and is not ranked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from baseload.planner.compare.hybrids import hybrid_rows
 from baseload.planner.compare.own import own_rows
@@ -34,7 +35,8 @@ def compare(spec: ModelSpec, book: PriceBook) -> Comparison:
     rows = _all(about)
     if isinstance(spec.serves, Model):
         rows = [replace(row, precision=str(spec.serves.precision)) for row in rows]
-        rows += [row for precision in Precision for row in _at(about, precision)]
+        own = list(rows)
+        rows += [row for precision in Precision for row in _at(about, precision, own)]
     return Comparison(
         name=spec.name, spec_digest=spec.digest, book=book.name, rows=ranked(judged_by(row, spec) for row in rows)
     )
@@ -48,12 +50,27 @@ def _all(about: Question) -> list[Row]:
     return [*rows, *hybrid_rows(about, rows), *(row for row in refused_rows(about) if row.id not in own)]
 
 
-def _at(about: Question, precision: Precision) -> Iterator[Row]:
-    """What has a bill with the weights in another format: the rest says nothing that the spec's own does not."""
+def _at(about: Question, precision: Precision, own: Sequence[Row]) -> Iterator[Row]:
+    """What the weights in another format would make cheaper than everything on that target at the spec's own."""
     assert isinstance(about.spec.serves, Model), "a container has none"
     if precision is about.spec.serves.precision:
         return
+    smallest: dict[str, Decimal] = {}
+    for row in own:
+        if row.status is Status.RANKED and row.monthly_usd.expected is not None:
+            smallest[row.target] = min(smallest.get(row.target, row.monthly_usd.expected), row.monthly_usd.expected)
     other = about.at(precision)
+    first = [*runpod_rows(replace(other, ranged=False)), *rented_rows(replace(other, ranged=False))]
+    worth = frozenset(
+        row.price.id
+        for row in first
+        if row.status is Status.RANKED and row.price is not None and _is_below(row, smallest.get(row.target))
+    )
+    other = replace(other, only=worth)
     for row in (*runpod_rows(other), *rented_rows(other)):
         if row.status is Status.RANKED:
             yield replace(row, precision=str(precision), another_precision=True)
+
+
+def _is_below(row: Row, smallest: Decimal | None) -> bool:
+    return smallest is None or (row.monthly_usd.expected is not None and row.monthly_usd.expected < smallest)

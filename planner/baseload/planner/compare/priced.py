@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
 from baseload.planner.cost import SESSIONS, Spread
 from baseload.planner.on_cards import Times, on_another_platform, times_on
-from baseload.planner.prices import PriceBook
+from baseload.planner.prices import Price, PriceBook
 from baseload.planner.rates import quadrature
 from baseload.planner.spec.model import Container, Model, ModelSpec, Performance, Precision, Range, Traffic
 from baseload.planner.targets import price as bill_of
@@ -43,6 +43,10 @@ class Question:
     """What they were measured on."""
     book: PriceBook
     asked: Asked | None
+    only: frozenset[str] | None = None
+    """Price rows that are looked at; None is all."""
+    ranged: bool = True
+    """False: expected months alone, to see which rows are worth a range and a latency."""
 
     @classmethod
     def of(cls, spec: ModelSpec, book: PriceBook) -> Question:
@@ -60,6 +64,15 @@ class Question:
         """The same about the model at another precision; the figures stay those of the spec's own."""
         assert isinstance(self.spec.serves, Model), "a container has none"
         return replace(self, spec=replace(self.spec, serves=replace(self.spec.serves, precision=precision)))
+
+    def looks_at(self, price: Price | None) -> bool:
+        """Whether a row of the book is asked about."""
+        return self.only is None or (price is not None and price.id in self.only)
+
+    def demands(self, times: Times, copies: int) -> list[Demand]:
+        """The expected one, and those at the ends of the range."""
+        assert self.asked is not None, "asked for only with a rate"
+        return self.asked.demands(times, copies) if self.ranged else [self.asked.at(times.expected, copies)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +204,7 @@ def bills_row(about: Question, blank: Row, target: Target, bills: Sequence[Bill]
         method=bill.method,
     )
     row = judged(row, bill.unpriced, [unknown_figure(name) for name in bill.unknown], times.same_speed)
-    return served(row, demand, fleet)
+    return served(row, demand, fleet) if about.ranged else row
 
 
 def extras(row: Row) -> list[str]:

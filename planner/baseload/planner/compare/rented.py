@@ -28,6 +28,8 @@ def rented_rows(about: Question) -> Iterator[Row]:
     """Per provider and card, each way it can be run: always on, from zero, from one. At another precision the first."""
     spec = about.spec
     for offer in offers(spec, about.own, about.book):
+        if not about.looks_at(offer.row):
+            continue
         blank = Row(
             target=offer.target,
             gpu=offer.row.gpu,
@@ -49,7 +51,7 @@ def rented_rows(about: Question) -> Iterator[Row]:
         if why or about.asked is None or steady is None:
             yield replace(blank, reasons=(why,))
             continue
-        demands = about.asked.demands(times, offer.copies)
+        demands = about.demands(times, offer.copies)
         modes = list(_modes(offer, steady, most_workers(spec, steady)))
         for mode, target in modes if spec.serves == about.measured else modes[:1]:
             told = _assumptions(offer, fleet_of(target, about.book))

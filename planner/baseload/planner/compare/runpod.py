@@ -26,6 +26,8 @@ def runpod_rows(about: Question) -> Iterator[Row]:
     spec = about.spec
     given = spec.target if isinstance(spec.target, RunpodTarget) else None
     for pool in POOLS.values():
+        if not about.looks_at(about.book.find("runpod", "serverless", pool.id)):
+            continue
         own = given is not None and pool.id == given.gpu and spec.serves == about.measured
         count = about.own.gpu_count if own else fewest_gpus(spec, about.own, pool.memory_gib)
         blank = {"target": "runpod", "gpu": pool.id, "deployable": True}
@@ -69,7 +71,7 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
         status=Status.RANKED,
         deployable=True,
         own=own,
-        monthly_usd=cost.monthly_usd if own else _over_range(spec, cost, times, book),
+        monthly_usd=cost.monthly_usd if own or not about.ranged else _over_range(spec, cost, times, book),
         usd_per_1000_requests=cost.usd_per_1000_requests,
         hourly_worst_case_usd=cost.hourly_worst_case_usd,
         assumptions=(*times.assumptions, *_without(cost.assumptions, times.assumptions)),
@@ -80,6 +82,8 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
     )
     unpriced = () if cost.price and cost.price.usd is not None else (f"runpod/serverless/{target.gpu}",)
     row = judged(row, unpriced, _missing(cost, unpriced), times.same_speed)
+    if not about.ranged:
+        return row
     return served(row, _demand(about, cost, target), fleet_of(target, book), cost.response)
 
 
