@@ -103,6 +103,7 @@ def _digests(made: Plan) -> dict[str, str]:
 # --------------------------------------------------------------------------------------------------------- a git commit
 def _specs_at(project: Project, ref: str) -> list[ModelSpec]:
     """The specs of the project as they were at a commit. Raises `UsageError`; nothing is checked out."""
+    from baseload.planner.spec.choices import FILE, parse_choices, resolved
     from baseload.planner.spec.file import parse_spec
 
     commit = _git(project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", ref=ref).strip()
@@ -120,7 +121,12 @@ def _specs_at(project: Project, ref: str) -> list[ModelSpec]:
             ),
             *problems,
         )
-    return [file.spec for file in found if file.spec]
+    specs = [file.spec for file in found if file.spec]
+    lock = f"model_specs/{FILE}"
+    if lock not in listed:
+        return specs
+    choices = parse_choices(project.root / lock, _git(project, "show", f"{commit}:./{lock}", ref=ref))
+    return [resolved(spec, choices) for spec in specs]
 
 
 def _is_spec(path: PurePosixPath) -> bool:

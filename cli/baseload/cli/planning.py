@@ -21,7 +21,7 @@ from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
 from baseload.planner.prices import PriceBook, book_for
-from baseload.planner.spec.model import Container, ModelSpec, SecretRef
+from baseload.planner.spec.model import Auto, Container, ModelSpec, SecretRef
 from baseload.providers.runpod.fields import Effect, effect
 
 UNCHANGED = (Op.SAME, Op.READ, Op.REFRESH)
@@ -83,6 +83,17 @@ def plan_of(sources: Sources, outcome: Outcome | None, stored: Mapping[str, str]
 def book_of(sources: Sources) -> PriceBook:
     """The prices of the project."""
     return book_for(sources.project.root, sources.book)
+
+
+def settled(sources: Sources, *, reconsider: bool = False) -> Sources:
+    """With a target for every `auto`: the one recorded, else one that is chosen now and written beside the specs."""
+    if not any(isinstance(spec.target, Auto) for spec in sources.specs):
+        return sources
+    from baseload.cli.choosing import chosen
+
+    sources = with_logs_read(sources)
+    specs, said = chosen(sources.project, sources.specs, book_of(sources), reconsider=reconsider)
+    return replace(sources, specs=specs, warnings=[*sources.warnings, *said])
 
 
 def with_logs_read(sources: Sources) -> Sources:

@@ -157,12 +157,13 @@ def _bad_limits(project: Project, file: Path, reason: str) -> BaseloadError:
     )
 
 
-def read_specs(project: Project) -> tuple[tuple[ModelSpec, ...], tuple[Diagnostic, ...]]:
-    """All model specs, and the warnings on them.
+def read_specs(project: Project, *, choices: bool = True) -> tuple[tuple[ModelSpec, ...], tuple[Diagnostic, ...]]:
+    """All model specs, and the warnings on them; with `choices`, those recorded for `target: auto` in its place.
 
     Raises `SpecError` with every problem of all files, `UsageError` where there is no spec.
     """
     from baseload.planner.spec import find, load_with_warnings
+    from baseload.planner.spec.choices import with_choices
 
     files = find(project.root)
     if not files:
@@ -172,7 +173,7 @@ def read_specs(project: Project) -> tuple[tuple[ModelSpec, ...], tuple[Diagnosti
             hint="write one (`deploy schema` prints what it may hold), or take the example of `deploy init`",
         )
     specs, warnings = load_with_warnings([_short(file) for file in files])
-    return tuple(specs), tuple(warnings)
+    return tuple(with_choices(specs) if choices else specs), tuple(warnings)
 
 
 def _short(file: Path) -> Path:

@@ -13,6 +13,7 @@ from baseload.components.secrets import environments
 from baseload.planner.deployed import refuse_what_is_not_deployed
 from baseload.planner.errors import BaseloadError
 from baseload.planner.spec import find, load
+from baseload.planner.spec.choices import with_choices
 from baseload.planner.spec.model import ModelSpec
 
 
@@ -34,7 +35,7 @@ def build_project() -> None:
     Raises `pulumi.RunError`, which Pulumi's language host prints without a traceback.
     """
     try:
-        build(load(find(_project_root())))
+        build(with_choices(load(find(_project_root()))))
     except BaseloadError as error:
         raise pulumi.RunError(str(error)) from error
 

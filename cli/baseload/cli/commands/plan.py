@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 Refresh = Annotated[bool, typer.Option("--refresh", help="Read first what really is, and compare with that.")]
 
+Reconsider = Annotated[
+    bool, typer.Option("--reconsider", help="Choose anew for every `target: auto`, at today's prices.")
+]
+
 Base = Annotated[
     str | None,
     typer.Option(
@@ -42,6 +46,7 @@ def plan(
     book: Book = None,
     max_age: MaxAge = None,
     refresh: Refresh = False,
+    reconsider: Reconsider = False,
     expect_no_changes: Annotated[
         bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything would change.")
     ] = False,
@@ -54,7 +59,7 @@ def plan(
     import json
     import sys
 
-    from baseload.cli.planning import Sources, plan_of, with_logs_read
+    from baseload.cli.planning import Sources, plan_of, settled, with_logs_read
     from baseload.cli.project import choose_stack, locate, look_up, read_specs
     from baseload.cli.views import explain as explanation
     from baseload.cli.views import markdown as report
@@ -62,7 +67,7 @@ def plan(
 
     project = locate(run.folder)
     stack = choose_stack(project, run.options)
-    specs, warnings = read_specs(project)
+    specs, warnings = read_specs(project, choices=False)
     sources = Sources(
         project=project,
         stack=stack,
@@ -73,6 +78,7 @@ def plan(
         max_age_days=max_age,
         exact=exact,
     )
+    sources = settled(sources, reconsider=reconsider)
     if html is not None:
         sources = with_logs_read(sources)
     known, outcome = look_up(project, stack), None

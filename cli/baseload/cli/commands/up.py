@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from baseload.cli.commands.plan import Refresh
+from baseload.cli.commands.plan import Reconsider, Refresh
 from baseload.cli.options import Invocation
 
 
@@ -18,6 +18,7 @@ def up(
         Path | None, typer.Option("--plan", metavar="FILE", help="Apply exactly this reviewed plan, or say what moved.")
     ] = None,
     refresh: Refresh = False,
+    reconsider: Reconsider = False,
 ) -> None:
     """Create and change what the specs say.
 
@@ -25,7 +26,7 @@ def up(
     hold any more.
     """
     from baseload.cli.base import keep, read_plan
-    from baseload.cli.planning import Sources, plan_of, refuse_breach, refuse_moved
+    from baseload.cli.planning import Sources, plan_of, refuse_breach, refuse_moved, settled
     from baseload.cli.preview import preview_of
     from baseload.cli.project import choose_stack, locate, look_up, read_specs
     from baseload.cli.stack import open_stack, operating
@@ -37,9 +38,10 @@ def up(
     reviewed = read_plan(plan) if plan else None
     project = locate(run.folder)
     name = choose_stack(project, run.options)
-    specs, warnings = read_specs(project)
+    specs, warnings = read_specs(project, choices=False)
+    sources = settled(Sources(project=project, stack=name, specs=specs, warnings=warnings), reconsider=reconsider)
+    specs = tuple(sources.specs)
     refuse_what_is_not_deployed(specs)
-    sources = Sources(project=project, stack=name, specs=specs, warnings=warnings)
     known = look_up(project, name)
     stack = open_stack(run, project, name)
     fresh = plan_of(sources, preview_of(run, stack, sources, refresh=refresh), known.secrets)

@@ -11,7 +11,7 @@ from baseload.planner.compare.rented import from_least
 from baseload.planner.compare.row import Row, Status, judged, timed, unknown_figure
 from baseload.planner.cost import Cost, cost_of
 from baseload.planner.on_cards import Times
-from baseload.planner.spec.model import RunpodTarget
+from baseload.planner.spec.model import Auto, RunpodTarget
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import Modal
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 def own_rows(about: Question) -> Iterator[Row]:
     """As `deploy plan` prices it."""
-    target = about.spec.placed
-    if isinstance(target, RunpodTarget):
+    target = about.spec.target
+    if isinstance(target, RunpodTarget | Auto):
         return
     cost = cost_of(about.spec, about.book)
     hybrid = isinstance(target, Hybrid)

@@ -12,7 +12,7 @@ from baseload.planner.cost import SESSIONS, Spread
 from baseload.planner.on_cards import Times, on_another_platform, times_on
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.rates import quadrature
-from baseload.planner.spec.model import Container, Model, ModelSpec, Performance, Precision, Range, Traffic
+from baseload.planner.spec.model import Auto, Container, Model, ModelSpec, Performance, Precision, Range, Traffic
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.bill import Bill, Demand, Part, Stage, cents
 from baseload.planner.targets.demand import demand_of
@@ -51,7 +51,10 @@ class Question:
     @classmethod
     def of(cls, spec: ModelSpec, book: PriceBook) -> Question:
         """About the spec as it stands."""
-        own = hardware_of(spec.placed, book)
+        own = hardware_of(spec.target, book)
+        if isinstance(spec.target, Auto) and isinstance(spec.serves, Model) and spec.traffic and spec.traffic.tokens:
+            # Nobody says on which GPU it was measured: estimates are at least alike for all of them.
+            spec = replace(spec, performance=replace(spec.performance, service_time_s=None))
         return cls(spec=spec, measured=spec.serves, own=own, book=book, asked=Asked.of(spec))
 
     def times(self, cards: Sequence[Card], count: int, platform: str) -> Times:

@@ -24,7 +24,7 @@ def refused_rows(about: Question) -> Iterator[Row]:
     demand = demand_of(about.spec) or Demand(requests_per_day=Decimal(0))
     blank = Row(target="", gpu="", gpu_count=0, mode="", status=Status.IMPOSSIBLE, deployable=False)
     size = SERVERLESS_MEMORY_MB[-1]
-    wanted = SagemakerServerless(memory_mb=size, max_concurrency=workers_max_of(about.spec.placed), gpu=own.name)
+    wanted = SagemakerServerless(memory_mb=size, max_concurrency=workers_max_of(about.spec.target), gpu=own.name)
     refused = bill_of(wanted, demand, book).impossible
     yield replace(blank, target="sagemaker-serverless", gpu="none", mode=f"{size} MB", reasons=refused)
     yield replace(

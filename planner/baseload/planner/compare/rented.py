@@ -60,7 +60,7 @@ def rented_rows(about: Question) -> Iterator[Row]:
 
 def most_workers(spec: ModelSpec, steady: int) -> int:
     """Of a target that comes and goes: the spec's own cap where it has one, else as many as always on would do."""
-    own = workers_max_of(spec.placed)
+    own = workers_max_of(spec.target)
     return own if isinstance(spec.target, (RunpodTarget, Modal, Rented)) else max(own, steady)
 
 

@@ -76,12 +76,12 @@ def _ops_usd(row: Row, spec: ModelSpec) -> Decimal | None:
 def _class(row: Row) -> str:
     if row.spec is None:
         return "serverless"
-    match target := row.spec.placed:
+    match row.spec.placed:
         case Hybrid():
             return "hybrid"
         case RunpodPod() | LambdaSagemaker():
             return "dedicated"
-        case Rented():
+        case Rented() as target:
             always = row.price is not None and row.price.always_on
             return "dedicated" if always or target.workers_min >= target.workers_max else "serverless"
         case RunpodTarget() | Modal() | SagemakerServerless():

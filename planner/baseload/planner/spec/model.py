@@ -318,6 +318,8 @@ class ModelSpec:
     """What it costs to run beside the bill, by target or class: `serverless`, `dedicated`, `hybrid`."""
     schedule: Schedule | None = None
     """None: the target's own minimum, all the time."""
+    auto: Auto | None = None
+    """The target as the file has it, where `target` is the choice recorded for it."""
     target_at: Location | None = field(default=None, compare=False)
     """Where the file names the target; None where it was made by no file."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.cards import CARDS, RUNPOD, Card
 from baseload.planner.gpus import POOLS, Pool
-from baseload.planner.spec.model import RunpodTarget
+from baseload.planner.spec.model import Auto, RunpodTarget
 from baseload.planner.targets import aws, hybrid, modal, rented, runpod
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ class Hardware:
     gpu_count: int = 1
 
 
-def hardware_of(target: RunpodTarget | Target, book: PriceBook) -> Hardware:
-    """What a worker of the target runs on; of a hybrid, a replica of the base."""
+def hardware_of(target: RunpodTarget | Target | Auto, book: PriceBook) -> Hardware:
+    """What a worker of the target runs on; of a hybrid, a replica of the base; of `auto`, not yet known."""
     match target:
+        case Auto():
+            return Hardware(name="auto", platform="runpod", cards=())
         case RunpodTarget():
             cards = cards_of_pool(POOLS[target.gpu])
             return Hardware(name=target.gpu, platform="runpod", cards=cards, gpu_count=target.gpu_count)
@@ -67,9 +69,11 @@ def cards_of_pool(pool: Pool) -> tuple[Card, ...]:
     return tuple(dict.fromkeys(replace(RUNPOD[name], memory_gib=pool.memory_gib) for name in pool.types))
 
 
-def workers_max_of(target: RunpodTarget | Target) -> int:
-    """The most workers it runs at once; of a hybrid, of its burst."""
+def workers_max_of(target: RunpodTarget | Target | Auto) -> int:
+    """The most workers it runs at once; of a hybrid, of its burst; of `auto`, at least."""
     match target:
+        case Auto():
+            return RunpodTarget.workers_max
         case RunpodTarget() | rented.Rented():
             return target.workers_max
         case runpod.RunpodPod():
