@@ -22,6 +22,9 @@ _PARTS = tuple(
 )
 """(chance, where) of parts of a law of waits, finer towards its tail."""
 
+_SHORTEST_S = 1e-6
+"""Service times below count as this: they are divided by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
@@ -119,6 +122,7 @@ class Law:
 
 def service_law(service_s: float, service_cv: float) -> Law:
     """Of requests that never wait."""
+    service_s = max(service_s, _SHORTEST_S)
     return Law(waits=[_Atom(1.0, 0.0)], service_s=service_s, service_cv=service_cv, waited_share=0.0, cold_share=0.0)
 
 

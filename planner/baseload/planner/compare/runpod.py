@@ -41,12 +41,20 @@ def runpod_rows(about: Question) -> Iterator[Row]:
             as_it_stands = own and mode is wanted.mode
             least = 0 if mode is RunpodMode.FLEX else max(1, wanted.workers_min)
             changed = replace(wanted, gpu=pool.id, gpu_count=count, mode=mode, workers_min=least)
+            if mode is RunpodMode.ACTIVE and not spec.service_level.cold_starts:
+                # A worker that is started when it is needed is a cold start: all of them are always on.
+                changed = replace(changed, workers_min=_steady(about, times), workers_max=_steady(about, times))
             target = wanted if as_it_stands else changed
             yield _runpod_row(replace(spec, target=target), about, times, own=as_it_stands)
 
 
 def _most(about: Question, times: Times) -> int:
-    return most_workers(about.spec, (about.asked.steady(times, 1) if about.asked else None) or 1)
+    return most_workers(about.spec, _steady(about, times))
+
+
+def _steady(about: Question, times: Times) -> int:
+    """Always on, one where nothing is known of the need."""
+    return (about.asked.steady(times, 1) if about.asked else None) or 1
 
 
 def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) -> Row:
