@@ -53,7 +53,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         subprocess.run(["deploy", "-C", str(folder), "sandbox", "stop"], env=env, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("page", ["getting-started.md", "gitops.md", "sandbox.md"])
+@pytest.mark.parametrize("page", ["getting-started.md", "gitops.md", "sandbox.md", "compare.md"])
 def test_the_commands_of_a_page_run(page: str, tmp_path: Path, environment: dict[str, str]) -> None:
     blocks = re.findall(r"```console\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     blocks = [re.sub(r"(?m)^\$ ", "", block) for block in blocks]

@@ -78,8 +78,9 @@ def _chosen(run: Invocation, name: str | None) -> tuple[ModelSpec, Path | None]:
 
     if name is not None and Path(name).suffix in (".yaml", ".yml"):
         from baseload.planner.spec import load
+        from baseload.planner.spec.choices import with_choices
 
-        return load([Path(name)])[0], root_of(Path(name).parent) or root_of(run.folder)
+        return with_choices(load([Path(name)]))[0], root_of(Path(name).parent) or root_of(run.folder)
 
     project = locate(run.folder)
     specs, warnings = read_specs(project)
