@@ -20,6 +20,22 @@ SPECS = [
     yaml.safe_load(text.read_text(encoding="utf-8"))
     for text in sorted((Path(__file__).parents[2] / "model_specs").glob("*.yaml"))
 ]
+TARGETS: list[dict[str, Any]] = [
+    {"lambda-sagemaker": {"instance": "ml.g5.xlarge", "instances": {"min": 1, "max": 2}, "front": "http-api"}},
+    {"sagemaker-serverless": {"memory_mb": 2048, "max_concurrency": 5, "provisioned_concurrency": 1}},
+    {"runpod-pod": {"gpu": "NVIDIA L40S", "pods": 2, "schedule": {"windows": [{"days": "mon-fri", "min": 1}]}}},
+    {
+        "modal": {
+            "gpu": "L4",
+            "cpu": 2,
+            "containers": {"max": 3},
+            "schedule": {"windows": [{"from": "08:00", "min": 1}]},
+        }
+    },
+    {"hybrid": {"baseline": {"runpod": {"gpu": "ADA_24"}}, "burst": {"modal": {"gpu": "L4"}}}},
+    {"auto": {"gpus": ["ADA_24"]}},
+]
+SPECS += [{**SPECS[0], "target": target} for target in TARGETS]
 
 
 def _answered(found: file.SpecFile) -> None:

@@ -101,6 +101,74 @@ target:
 """
 
 
+PLATFORMS = {
+    "lambda-sagemaker": """\
+name: a
+model: {id: org/m, parameters: 70B}
+traffic: {requests_per_day: 10, payload_bytes: {in: 7e6, out: 10}}
+performance: {service_time: 45s}
+target:
+  lambda-sagemaker:
+    instance: ml.g5.xlarge
+    instances: {min: 3, max: 2}
+    region: us_east_1
+    memory_mb: 64
+    architecture: arm
+    front: http-api
+    gpu: L4
+    schedule:
+      time_zone: Europe/Berln
+      windows: [{days: mon-fry, min: 1}, {from: 08:00, to: 08:00, min: 5}]
+""",
+    "sagemaker-serverless": """\
+name: a
+model: {id: org/m, parameters: 7B}
+traffic: {requests_per_day: 10, payload_bytes: {in: 5e6, out: 10}}
+performance: {service_time: 61s}
+target: {sagemaker-serverless: {memory_mb: 2500, max_concurrency: 300, provisioned_concurrency: 301, gpu: T4, vpc: yes}}
+""",
+    "runpod-pod": """\
+name: a
+model: {id: org/m, parameters: 70B}
+target:
+  runpod-pod:
+    gpu: NVIDIA L4
+    pods: 2
+    tier: spot
+    disk: 20
+    schedule: {windows: [{days: [mon, mon], min: 3}], otherwise: 4}
+""",
+    "modal": """\
+name: a
+model: {id: org/m, parameters: 70B}
+performance: {service_time: 25h}
+target:
+  modal:
+    gpu: A10
+    gpu_count: 6
+    containers: {min: 5, max: 4}
+    scaledown_window: 2h
+    region: EU
+    nonpreemptible: true
+    keep_warm: 1
+""",
+    "modal-names": """\
+name: a
+model: {id: org/m, parameters: 70B}
+target: {modal: {gpu: A10G, containers: {max: 5000, buffer: -1}, memory_gib: 64GB}}
+""",
+    "hybrid-does-not-fit": """\
+name: a
+model: {id: org/m, parameters: 7B}
+target:
+  hybrid:
+    baseline: {lambda-sagemaker: {instance: ml.g4dn.xlarge}}
+    burst: {modal: {gpu: T4, gpu_count: 9}}
+    off_hours: {}
+""",
+}
+
+
 def _write(folder: Path, **texts: str | bytes) -> list[Path]:
     files = []
     for name, text in texts.items():
@@ -118,7 +186,10 @@ def _told(files: Sequence[Path], folder: Path) -> str:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("typos", TYPOS), ("container", CONTAINER), ("yaml", YAML), ("later", LATER), ("hybrid", HYBRID)],
+    [
+        *(("typos", TYPOS), ("container", CONTAINER), ("yaml", YAML), ("later", LATER), ("hybrid", HYBRID)),
+        *PLATFORMS.items(),
+    ],
 )
 def test_everything_wrong_with_a_file_is_said_at_once(
     name: str, text: str, tmp_path: Path, golden: Callable[[str, str], None]
@@ -171,6 +242,23 @@ def test_two_specs_with_one_name(tmp_path: Path) -> None:
 def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
     files = _write(tmp_path, windows=b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert load(files)[0].name == "a"
+
+
+@pytest.mark.parametrize(
+    ("target", "codes"),
+    [
+        ("modal: {gpu: L4, containers: {max: 11}}", ["modal/quota"]),
+        ("modal: {gpu: L4, containers: {max: 11}, plan: team}", []),
+        ("lambda-sagemaker: {instance: ml.g5.xlarg}", ["aws/unknown-instance"]),
+        ("runpod: {gpu: ADA_24, mode: active, schedule: {windows: [{min: 1}]}}", []),
+        ("runpod: {gpu: ADA_24, schedule: {windows: [{min: 4}]}}", ["schedule/min-above-max"]),
+        ("runpod: {gpu: ADA_24, schedule: {windows: [{from: 22:00, to: 06:00, min: 1}, {min: 2}]}}", []),
+        ("sagemaker-serverless: {memory_mb: 4096, max_concurrency: 4}", ["aws/does-not-fit"]),
+    ],
+)
+def test_rules_of_other_targets(target: str, codes: list[str]) -> None:
+    found = file.parse_spec(Path("a"), f"name: a\nmodel: {{id: o/m, parameters: 7B}}\ntarget: {{{target}}}")
+    assert [item.code for item in found.diagnostics] == codes
 
 
 R = "target: {runpod: {gpu: ADA_24, %s}}"

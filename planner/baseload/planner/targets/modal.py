@@ -113,7 +113,7 @@ def refusals(target: Modal, demand: Demand) -> list[Refusal]:
     def refuse(name: str, key: str, reason: str, remedy: str, *beside: str) -> None:
         found.append(Refusal(code=f"modal/{name}", key=key, reason=reason, remedy=remedy, beside=beside))
 
-    most = A10_PER_CONTAINER if target.gpu == "A10" else GPUS_PER_CONTAINER
+    most = gpus_per_container(target.gpu)
     least, largest = target.containers_min, target.containers_max
     if target.gpu and not 1 <= target.gpu_count <= most:
         reason = f"a container has 1 to {most} {target.gpu}, not {target.gpu_count}"
@@ -135,6 +135,11 @@ def refusals(target: Modal, demand: Demand) -> list[Refusal]:
     if demand.service_s is not None and demand.service_s > LONGEST_S:
         refuse("timeout", TIMES, "a call ends after 24 hours", "cut the work into smaller calls")
     return found
+
+
+def gpus_per_container(gpu: str | None) -> int:
+    """The most of that type."""
+    return A10_PER_CONTAINER if gpu == "A10" else GPUS_PER_CONTAINER
 
 
 def gpus_at_once(target: Modal) -> int:

@@ -29,6 +29,8 @@ class _Room:
     """Of the target; the first says which GPU."""
     memory_gib: int
     count: int
+    most: int
+    """GPUs that one worker can have there."""
     others: tuple[tuple[str, int, int], ...]
     """Values of the first key with the memory of a GPU and their number, those to be proposed first in front."""
 
@@ -47,7 +49,9 @@ def memory(
     if result.possible:
         return
     enough = [name for name, size, count in room.others if fit(model, size, count, tokens).possible]
-    more = next((n for n in _COUNTS if n > room.count and fit(model, room.memory_gib, n, tokens).possible), None)
+    more = next(
+        (n for n in _COUNTS if room.count < n <= room.most and fit(model, room.memory_gib, n, tokens).possible), None
+    )
     ways = [f"`{room.keys[0]}: {enough[0]}`"] if enough else []
     ways += [f"`gpu_count: {more}`"] if more and "gpu_count" in room.keys else []
     ways += (
@@ -76,7 +80,12 @@ def _room(target: RunpodTarget | Target) -> _Room | None:
         others = tuple((pool.id, pool.memory_gib, target.gpu_count) for pool in POOLS.values())
         own = POOLS[target.gpu].memory_gib
         return _Room(
-            platform="runpod", keys=("gpu", "gpu_count"), memory_gib=own, count=target.gpu_count, others=others
+            platform="runpod",
+            keys=("gpu", "gpu_count"),
+            memory_gib=own,
+            count=target.gpu_count,
+            most=_COUNTS[-1],
+            others=others,
         )
     return _room_by_prices(target)
 
@@ -90,11 +99,12 @@ def _room_by_prices(target: Target) -> _Room | None:
     own = hardware_of(target, bundled())
     if not own.cards:
         return None
-    keys, others = ("gpu", "gpu_count"), list[tuple[str, int, int]]()
+    keys, others, most = ("gpu", "gpu_count"), list[tuple[str, int, int]](), _COUNTS[-1]
     match target:
         case runpod.RunpodPod():
             others = [(name, RUNPOD[name].memory_gib, own.gpu_count) for name in TYPES if name in RUNPOD]
         case modal.Modal():
+            most = modal.gpus_per_container(target.gpu)
             rows = [(row, card_of(row)) for row in bundled().of("modal") if row.product == "serverless"]
             others = [(row.gpu, card.memory_gib, own.gpu_count) for row, card in rows if card]
         case aws.LambdaSagemaker():
@@ -106,7 +116,9 @@ def _room_by_prices(target: Target) -> _Room | None:
             return None  # a hybrid's sides are looked at one by one, the others have no GPU of their own
     size = min(card.memory_gib for card in own.cards)
     others = sorted(others, key=lambda other: other[1]) if "gpu" in keys else others
-    return _Room(platform=own.platform, keys=keys, memory_gib=size, count=own.gpu_count, others=tuple(others))
+    return _Room(
+        platform=own.platform, keys=keys, memory_gib=size, count=own.gpu_count, most=most, others=tuple(others)
+    )
 
 
 def _need(result: Fit, tokens: Decimal) -> str:
