@@ -20,10 +20,10 @@ from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import UsageError
 from baseload.planner.gpus import POOLS
 from baseload.planner.performance import service_time
-from baseload.planner.replications import service_times
+from baseload.planner.replications import refuse_other_targets, service_times
 from baseload.planner.runpod_cost import pool_of
 from baseload.planner.simulator import Simulated, replay
-from baseload.planner.spec.model import Model, ModelSpec, RequestCount, RunpodTarget, Tokens
+from baseload.planner.spec.model import Model, ModelSpec, RequestCount, Tokens
 from baseload.planner.targets.hardware import cards_of_pool
 
 if TYPE_CHECKING:
@@ -72,13 +72,7 @@ def replayed(
 
     Raises UsageError for targets other than RunPod serverless, and where a figure that is needed is unknown.
     """
-    if not isinstance(spec.target, RunpodTarget):
-        raise UsageError.of(
-            "simulate/target",
-            f"{spec.name} does not run on RunPod serverless, which is what can be replayed",
-            where=Location(spec.file),
-            hint="`deploy compare` tells what RunPod serverless would cost",
-        )
+    refuse_other_targets(spec)
     cost = cost_of(spec, book)
     if cost.monthly_usd.expected is None:
         raise UsageError(*(replace(item, severity=Severity.ERROR) for item in cost.diagnostics))

@@ -37,7 +37,8 @@ from baseload.planner.prices import PriceBook
 from baseload.planner.runpod_cost import pool_of
 from baseload.planner.runpod_simulation import as_simulated, demand_of
 from baseload.planner.simulator import Simulated, replay, simulate
-from baseload.planner.spec.model import ModelSpec, Traffic
+from baseload.planner.spec.model import ModelSpec, RunpodTarget, Traffic
+from baseload.planner.targets import name_of
 from baseload.planner.traffic.batch import DAY_S
 from baseload.planner.traffic.profile import RateProfile
 
@@ -167,6 +168,19 @@ class Replications:
         return abs(total.closed_form - total.simulated) <= total.half_width
 
 
+def refuse_other_targets(spec: ModelSpec) -> None:
+    """Raise UsageError for what is not simulated: other targets than RunPod serverless, and schedules."""
+    if isinstance(spec.target, RunpodTarget) and spec.schedule is None:
+        return
+    what = "a schedule" if isinstance(spec.target, RunpodTarget) else f"the target `{name_of(spec.target)}`"
+    raise UsageError.of(
+        "simulate/target",
+        f"{spec.name} has {what}, which is not simulated",
+        where=spec.target_at or Location(spec.file),
+        hint="RunPod serverless is; `deploy plan --explain` tells how this bill comes about",
+    )
+
+
 def replications(
     spec: ModelSpec,
     book: PriceBook,
@@ -179,12 +193,13 @@ def replications(
     """Simulate the expected traffic of a spec, about `requests` of them; a timeline of `rows`.
 
     Raises UsageError where a figure that is needed is unknown, where nothing comes, where more comes than all workers
-    serve, and where `requests` are too few for whole patterns of the traffic.
+    serve, where `requests` are too few for whole patterns of the traffic, and for targets that are not simulated.
     """
     if requests is not None and requests < 1:
         raise UsageError.of(
             "simulate/requests", f"cannot simulate {requests} requests", hint=f"1 or more, for instance {REQUESTS}"
         )
+    refuse_other_targets(spec)
     cost = cost_of(spec, book)
     spec = replace(spec, performance=cost.performance)
     traffic = _known(spec, cost)
