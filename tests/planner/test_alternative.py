@@ -86,7 +86,7 @@ def test_a_smaller_gpu_only_where_its_speed_is_estimated() -> None:
 def test_other_targets_have_ways_of_their_own() -> None:
     window = best(replace(SPEC, target=Modal(gpu="L40S", scaledown_s=600)))
     assert window is not None
-    assert window.change == "idle_timeout: 5s"
+    assert window.change == "scaledown_window: 5s"
     tier = best(replace(SPEC, target=RunpodPod(gpu="NVIDIA L40S")))
     assert tier is None or tier.change == "tier: community"
 

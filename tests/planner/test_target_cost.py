@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -316,3 +318,48 @@ def test_every_quantity_lies_within_its_bounds_and_each_bound_is_its_figures(nam
                 assert item.quantity <= float(bound.quantity) + slack, (item.what, bound)
     assert model.explanation.sensitivities
     assert any(item.assumption == "price" for item in model.explanation.sensitivities)
+
+
+# ----------------------------------------------------------------------------------------------- the page, recomputed
+def sections(page: str) -> dict[str, dict[str, Decimal]]:
+    """The printed values of each section's arithmetic, recomputed."""
+    found: dict[str, dict[str, Decimal]] = {}
+    for title, block in re.findall(r"\n### ([^\n]+)\n(?:(?!\n### ).)*?```calc\n(.*?)```", page, re.DOTALL):
+        names: dict[str, object] = {"exp": math.exp, "ceil": math.ceil}
+        printed: dict[str, Decimal] = {}
+        for line in block.strip().splitlines():
+            name, formula, shown = (part.strip() for part in line.split(" = "))
+            digits = -int(Decimal(shown).as_tuple().exponent)  # type: ignore[operator]
+            computed = eval(formula, {"__builtins__": {}}, names)
+            assert computed == pytest.approx(float(shown), abs=0.51 * 10**-digits), line
+            printed[name] = Decimal(shown)
+            names[name] = float(shown) if digits == 2 else computed  # money is rounded before it is added up
+        found[title] = printed
+    return found
+
+
+def test_the_page_is_what_the_planner_says(pytestconfig: pytest.Config) -> None:
+    page = sections((pytestconfig.rootpath / "docs" / "cost-model.md").read_text(encoding="utf-8"))
+    thousand = Traffic(requests_per_day=D(1000))
+    priced: dict[str, RunpodTarget | Target] = {
+        "lambda-sagemaker": LambdaSagemaker(instance="ml.g5.xlarge", front="http-api"),
+        "sagemaker-serverless": SagemakerServerless(memory_mb=4096, max_concurrency=20),
+        "runpod-pod": RunpodPod(gpu="NVIDIA L40S", disk_gb=50),
+        "modal": Modal(gpu="L40S"),
+    }
+    for title, target in priced.items():
+        cost = cost_of(spec(target, thousand), BOOK)
+        assert cost.monthly_usd.expected == page[title]["month"], title
+        for line in cost.lines:
+            assert line.amount_usd == page[title][line.what], (title, line.what)
+    days = tuple(Weekday)[:5]
+    office = Schedule(windows=(Window(days=days, from_minute=540, until_minute=1020, workers_min=1),))
+    pod = cost_of(spec(RunpodPod(gpu="NVIDIA L40S"), Traffic(requests_per_day=D(0)), schedule=office), BOOK)
+    assert pod.monthly_usd.expected == page["runpod-pod"]["office"]
+    side = Side(provider="runpod", product="pod", gpu="NVIDIA L40S", tier="secure")
+    burst = Side(provider="runpod", product="serverless", gpu="ADA_48_PRO")
+    mixed = cost_of(spec(Hybrid(dedicated=side, burst=burst, burst_max=3, base=1, idle_timeout_s=D(5))), BOOK)
+    assert mixed.lines[0].amount_usd == page["hybrid"]["base"]
+    assert {line.unit_price_usd for line in mixed.lines[1:]} == {D("0.00053")}
+    quiet = cost_of(spec(RunpodTarget(gpu="ADA_24"), Traffic(requests_per_day=D(0)), schedule=office), BOOK)
+    assert quiet.monthly_usd.expected == page["A schedule of the minimum"]["month"]

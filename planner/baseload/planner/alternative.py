@@ -119,8 +119,8 @@ def _smaller(spec: ModelSpec, target: RunpodTarget, book: PriceBook) -> Iterator
 def _modal(spec: ModelSpec, target: Modal) -> Iterator[tuple[str, ModelSpec]]:
     for seconds in TIMEOUTS_S:
         if 2 <= seconds != target.scaledown_s:
-            yield f"idle_timeout: {seconds}s", replace(spec, target=replace(target, scaledown_s=seconds))
+            yield f"scaledown_window: {seconds}s", replace(spec, target=replace(target, scaledown_s=seconds))
     if target.buffer:
-        yield "buffer: 0", replace(spec, target=replace(target, buffer=0))
+        yield "containers.buffer: 0", replace(spec, target=replace(target, buffer=0))
     if target.containers_min and spec.schedule is None:
-        yield "workers.min: 0", replace(spec, target=replace(target, containers_min=0))
+        yield "containers.min: 0", replace(spec, target=replace(target, containers_min=0))
