@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from baseload.planner.cost import Cost, cents, cost_of, expected_month_usd
 from baseload.planner.plan import Plan, make_plan
+from baseload.planner.pool import SOURCES
 from baseload.planner.prices import bundled
 from baseload.planner.spec.model import (
     Batch,
@@ -363,3 +364,14 @@ def test_the_page_is_what_the_planner_says(pytestconfig: pytest.Config) -> None:
     assert {line.unit_price_usd for line in mixed.lines[1:]} == {D("0.00053")}
     quiet = cost_of(spec(RunpodTarget(gpu="ADA_24"), Traffic(requests_per_day=D(0)), schedule=office), BOOK)
     assert quiet.monthly_usd.expected == page["A schedule of the minimum"]["month"]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_assumption_says_where_it_comes_from(name: str) -> None:
+    serves = Model(id="mistralai/Mistral-7B-Instruct-v0.3", parameters=D(7_250_000_000))
+    traffic = replace(DAILY, tokens=Tokens(prompt=D(512), output=D(128)), curve=Curve.DIURNAL, active_share=D("0.5"))
+    for other in ({}, {"serves": serves, "traffic": traffic, "performance": Performance()}):
+        made = plan(spec(TARGETS[name], **other))  # type: ignore[arg-type]
+        told = [*made.models[0].assumptions, *(made.itself.assumptions if made.itself else ())]
+        assert told
+        assert {item.kind for item in told} <= set(SOURCES)

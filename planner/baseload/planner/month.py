@@ -185,7 +185,7 @@ def simulated_month(pool: Pool, demand: Demand, *, seed: int = 1, requests: int 
                 Assumption(
                     name="interval_of_the_simulation",
                     value=f"±{relative * 100:.1f} % in 19 of 20 cases",
-                    source=f"{len(runs)} replications, each {sample.taken}",
+                    source=f"measured; {len(runs)} replications, each {sample.taken}",
                     errs="the bursts and rates are those of the traffic as the spec describes it",
                 ),
             ),

@@ -69,10 +69,13 @@ def times_on(
         here = service_time(measured, own.cards, own.gpu_count, tokens, given.concurrency) if own.cards else None
     if there is None or (given.service_time_s is not None and here is None):
         return as_given if given.service_time_s is None else _same_speed(as_given)
-    ratio, how = Decimal(1), f"estimated from the model's size, {there.widest}"
+    ratio, how = Decimal(1), f"estimated; from the model's size, {there.widest}"
     if given.service_time_s is not None and here is not None:
         ratio = given.service_time_s / here.expected_s
-        how = f"{given.service_time_s} s of the spec on {own.name} × the ratio of both estimates, {there.widest}"
+        how = (
+            f"estimated; {given.service_time_s} s of the spec on {own.name} × the ratio of both estimates, "
+            f"{there.widest}"
+        )
 
     def at(seconds: Decimal) -> Performance:
         return replace(given, service_time_s=_digits(seconds * ratio), concurrency=there.concurrency)
@@ -90,7 +93,7 @@ def _same_speed(times: Times) -> Times:
     told = Assumption(
         name="service_time",
         value=f"{times.expected.service_time_s} s, as on the spec's own GPU",
-        source="default: nothing is known of the speed on this GPU",
+        source="default; nothing is known of the speed on this GPU",
         errs="either way: measure it",
     )
     return replace(times, same_speed=True, assumptions=(told,))
@@ -104,13 +107,13 @@ def on_another_platform(spec: ModelSpec, times: Times, own: Hardware) -> Times:
         return times
     if states is None:
         fast_s = expected_s = slow_s = given
-        how = f"spec, measured on {name}: not known for this platform"
+        how = f"spec; measured on {name}, not known for this platform"
     else:
         cached, uncached = _digits(Decimal(states.cached_s)), _digits(Decimal(states.uncached_s))
         expected_s = given if given is not None else uncached
         fast_s = min(expected_s, cached)
         slow_s = max(expected_s, uncached if given is not None else 2 * uncached)
-        how = f"{'estimated' if given is None else f'spec, on {name}'}; the range holds {fast_s} to {slow_s} s"
+        how = f"{'estimated' if given is None else f'spec; on {name}'}; the range holds {fast_s} to {slow_s} s"
     told = Assumption(name="cold_start", value=f"{expected_s} s", source=how, errs="either way: measure it")
     return replace(
         times,

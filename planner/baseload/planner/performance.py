@@ -298,7 +298,7 @@ def _with_service_time(
             Assumption(
                 name="service_time",
                 value=f"{time.expected_s} s ({time.low_s} to {time.high_s} s)",
-                source=f"estimated: {_of(model)} on {_on(cards, count)}, {tokens.prompt} tokens in, {tokens.output} "
+                source=f"estimated; {_of(model)} on {_on(cards, count)}, {tokens.prompt} tokens in, {tokens.output} "
                 f"out, {time.concurrency} at a time; {time.widest}; {SOURCE}",
                 errs="either way: measure it",
             ),
@@ -316,11 +316,11 @@ def _concurrency(
         Assumption(
             name="best_concurrency",
             value=f"{knees[0]}" if len(knees) == 1 else f"{knees[0]} to {knees[-1]}",
-            source="estimated: most requests per second and second of service",
+            source="estimated; most requests per second and second of service",
         )
     ]
     if held < spec.performance.concurrency:
-        why = f"estimated: the memory holds no more, the spec allows {spec.performance.concurrency}"
+        why = f"estimated; the memory holds no more, the spec allows {spec.performance.concurrency}"
         told.append(Assumption(name="concurrency", value=str(held), source=why))
     return told
 
@@ -348,7 +348,7 @@ def _with_cold_start(found: Estimated, model: Model, flashboot: FlashBoot) -> Es
             Assumption(
                 name="cold_start",
                 value=f"{_seconds(expected_s)} s ({_seconds(fast_s)} to {_seconds(slow_s)} s)",
-                source=f"estimated: {state}, {weights_gb(model):.3g} GB of weights; uncached "
+                source=f"estimated; {state}, {weights_gb(model):.3g} GB of weights; uncached "
                 f"{_seconds(states.uncached_s)} s, cached {_seconds(states.cached_s)} s, snapshot "
                 f"{_seconds(states.snapshot_s)} s",
                 errs="either way: measure it; 277 s were seen on RunPod where vLLM compiled and profiled at each start "

@@ -625,7 +625,10 @@ def _lines_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 
 def _assumptions_json(assumptions: Sequence[Assumption]) -> list[dict[str, Any]]:
-    return [{"name": item.name, "value": item.value, "source": item.source, "errs": item.errs} for item in assumptions]
+    return [
+        {"name": item.name, "value": item.value, "source": item.kind, "reference": item.reference, "errs": item.errs}
+        for item in assumptions
+    ]
 
 
 def _model_json(model: ModelPlan) -> dict[str, Any]:
@@ -913,12 +916,24 @@ def _lines_of(items: Iterable[Mapping[str, Any]]) -> tuple[Line, ...]:
     )
 
 
+def _assumptions_of(items: Iterable[Mapping[str, Any]]) -> tuple[Assumption, ...]:
+    return tuple(
+        Assumption(
+            name=item["name"],
+            value=item["value"],
+            source="; ".join(filter(None, (item["source"], item["reference"]))),
+            errs=item["errs"],
+        )
+        for item in items
+    )
+
+
 def _itself_of(item: Mapping[str, Any]) -> StackBill:
     return StackBill(
         monthly_usd=Spread(**_amounts(item["monthly_usd"])),
         at_least_usd=Decimal(item["at_least_monthly_usd"]),
         lines=_lines_of(item["lines"]),
-        assumptions=tuple(Assumption(**entry) for entry in item["assumptions"]),
+        assumptions=_assumptions_of(item["assumptions"]),
         unpriced=tuple(item["unpriced"]),
     )
 
@@ -936,7 +951,7 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
         method=item["method"],
         worker_starts_per_month=_decimal(item["worker_starts_per_month"]),
         lines=_lines_of(item["lines"]),
-        assumptions=tuple(Assumption(**entry) for entry in item["assumptions"]),
+        assumptions=_assumptions_of(item["assumptions"]),
         limits=_checks_of(item["limits"]),
         spec=item.get("spec", {}),
         factors=tuple(

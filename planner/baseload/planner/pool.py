@@ -112,6 +112,11 @@ class Pool:
         return (self.workers_max + self.dedicated) * self.concurrency
 
 
+SOURCES = ("spec", "measured", "default", "estimated")
+"""Where an assumption may come from: said by the user; seen in a log or a simulation; taken because nothing else is
+said (a document of the provider, a convention); computed from the size of the model."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Assumption:
     """Something a figure rests on: what, which value, where it comes from, and which way the figure errs by it."""
@@ -119,8 +124,19 @@ class Assumption:
     name: str
     value: str
     source: str
+    """One of `SOURCES`, and after `; ` who says so or how it was found."""
     errs: str | None = None
     """How the figure is off where the assumption does not hold, None where that is not known or does not matter."""
+
+    @property
+    def kind(self) -> str:
+        """The source alone: one of `SOURCES`."""
+        return self.source.partition("; ")[0]
+
+    @property
+    def reference(self) -> str | None:
+        """Who says so or how it was found, None where the source is all there is to say."""
+        return self.source.partition("; ")[2] or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -677,7 +693,7 @@ def _within(percent: int) -> tuple[Assumption, ...]:
         Assumption(
             name="error_of_the_method",
             value=f"below {percent} % in 19 of 20 cases",
-            source="against simulation, docs/cost-model.md",
+            source="measured; against simulation, docs/cost-model.md",
             errs="single cases up to half too high or a quarter too low",
         ),
     )

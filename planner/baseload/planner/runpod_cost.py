@@ -353,7 +353,7 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
     """What holds for any RunPod endpoint, whether or not its worker time is known."""
     target = spec.runpod
     facts = [
-        Assumption(name="month", value="730 h", source="convention"),
+        Assumption(name="month", value="730 h", source="default; convention"),
         Assumption(
             name="active_discount",
             value=percent(target.active_discount),
@@ -362,7 +362,8 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
         Assumption(
             name="storage",
             value="not included: container disk",
-            source=f"{_PRICING} bills it, docs.runpod.io/serverless/storage/overview includes it in the worker's price",
+            source=f"default; {_PRICING} bills it, docs.runpod.io/serverless/storage/overview includes it in the "
+            "worker's price",
             errs="low by at most 0.10 USD per GB and worker-month",
         ),
     ]
@@ -374,7 +375,7 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
             Assumption(
                 name="network_volume",
                 value=f"not included: volume {target.volume}",
-                source=f"its size is not in the spec; {_PRICING}: 0.07 USD per GB and month, used or not",
+                source=f"default; its size is not in the spec; {_PRICING}: 0.07 USD per GB and month, used or not",
                 errs="low",
             )
         )
@@ -401,7 +402,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
         Assumption(
             name="cold_start_billed",
             value="all of it",
-            source=f"{_PRICING}: billed from worker start; its page on workers says that Initializing is not",
+            source=f"default; {_PRICING}: billed from worker start; its page on workers says that Initializing is not",
             errs="high where part of the start is not billed",
         ),
         _idle_timeout(spec),
@@ -422,12 +423,12 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
         Assumption(
             name="billing_increment",
             value="1 s, rounded up: half a second per worker start",
-            source=_PRICING,
+            source=f"default; {_PRICING}",
         ),
         Assumption(
             name="extra_workers",
             value="none",
-            source="docs.runpod.io/serverless: up to two beyond the wanted number may be started",
+            source="default; docs.runpod.io/serverless: up to two beyond the wanted number may be started",
             errs="low",
         ),
     ]
@@ -442,13 +443,22 @@ def arrivals(traffic: Traffic) -> list[Assumption]:
         return [Assumption(name="arrivals", value=value, source="spec", errs=errs)]
     sessions = "high where requests come in sessions with quiet times between, and workers scale to zero"
     if traffic.observed is None and not traffic.hourly and traffic.curve in (None, Curve.CONSTANT):
-        shown, source = f"Poisson at a constant rate, {rate} requests a day", "spec (rate), default (pattern)"
+        shown, source = (
+            f"Poisson at a constant rate, {rate} requests a day",
+            "spec; the rate",
+        )
     elif traffic.observed is not None:
-        shown, source = f"Poisson at the rates of the log, {rate} requests a day", "log (rates), default (pattern)"
+        shown, source = (
+            f"Poisson at the rates of the log, {rate} requests a day",
+            "measured; the rates",
+        )
         sessions = "either way, with bursts shorter than ten minutes"
     else:
         by = f"the curve {traffic.curve}" if traffic.curve else "the hour"
-        shown, source = f"Poisson at rates by {by}, {rate} requests a day", "spec (rates), default (pattern)"
+        shown, source = (
+            f"Poisson at rates by {by}, {rate} requests a day",
+            "spec; the rates",
+        )
     found = [Assumption(name="arrivals", value=shown, source=source, errs=None if traffic.active_share else sessions)]
     if traffic.active_share is not None:
         value = f"requests come {percent(traffic.active_share)} of the time, at the rate divided by it"
@@ -461,7 +471,7 @@ def arrivals(traffic: Traffic) -> list[Assumption]:
             Assumption(
                 name="transitions",
                 value="not included: sessions last much longer than an idle timeout",
-                source="default, docs/traffic.md",
+                source="default; docs/traffic.md",
                 errs="low where sessions are shorter",
             )
         )
@@ -470,7 +480,7 @@ def arrivals(traffic: Traffic) -> list[Assumption]:
             Assumption(
                 name="cv",
                 value=f"1 (Poisson), where the traffic has {plain(traffic.cv.quantize(Decimal('0.01')))}",
-                source="spec" if traffic.observed is None else "log",
+                source="spec" if traffic.observed is None else "measured; the log",
                 errs="either way: clients with their recorded bursts were off by 8 % in the median, 66 % at worst in "
                 "19 of 20",
             )
@@ -490,7 +500,7 @@ def _idle_timeout(spec: ModelSpec) -> Assumption:
     return Assumption(
         name="idle_timeout",
         value="0 s",
-        source="request-count scaling has none; how fast RunPod scales in is not documented",
+        source="default; request-count scaling has none; how fast RunPod scales in is not documented",
         errs="low",
     )
 

@@ -85,5 +85,5 @@ def _assumptions(plans: Sequence[str]) -> tuple[Assumption, ...]:
         errs="low where other stacks use up the same allowance, high where they share a fee",
     )
     return (
-        (alone, Assumption(name="plan", value=", ".join(plans), source="spec, else the default")) if plans else (alone,)
+        (alone, Assumption(name="plan", value=", ".join(plans), source="spec; else the default")) if plans else (alone,)
     )

@@ -226,12 +226,12 @@ def _hybrid_hour(target: Hybrid, book: PriceBook) -> Decimal | None:
 
 # ------------------------------------------------------------------------------------------------------ explanations
 def _assumptions(spec: ModelSpec, bill: Bill, guess: Estimated | None, month_hours: Decimal) -> tuple[Assumption, ...]:
-    found = [Assumption(name="month", value=f"{month_hours} h", source="convention")]
+    found = [Assumption(name="month", value=f"{month_hours} h", source="default; convention")]
     if spec.schedule is not None:
         profile = profile_of(spec.traffic) if spec.traffic else None
         found.append(assumption(spec.schedule, log=profile is not None and overlays_a_log(profile)))
     if bill.base is not None:
-        found.append(Assumption(name="base", value=f"{bill.base} replicas", source="spec, else the cheapest"))
+        found.append(Assumption(name="base", value=f"{bill.base} replicas", source="spec; else the cheapest"))
     if spec.traffic is not None and spec.traffic.requests_per_day and _depends_on_traffic(_target(spec)):
         told = {item.name: item for item in guess.assumptions} if guess else {}
         found += [told.pop(item.name, item) for item in _figures(spec)] + list(told.values())

@@ -82,7 +82,7 @@ def _assumptions(offer: Offer, fleet: Fleet) -> tuple[Assumption, ...]:
             Assumption(
                 name="workers",
                 value=f"{fleet.workers_max} always on",
-                source="the fewest that serve the high end of the range with a mean wait of one service time at most",
+                source="default; the fewest that serve the high end of the range with a mean wait of a service time",
             )
         )
     if offer.copies > 1:
@@ -90,7 +90,7 @@ def _assumptions(offer: Offer, fleet: Fleet) -> tuple[Assumption, ...]:
             Assumption(
                 name="replicas",
                 value=f"{offer.copies} on a machine, each on {offer.count} of its GPUs",
-                source="default: the smallest machine of the book with this GPU has more than one replica takes",
+                source="default; the smallest machine of the book with this GPU has more than one replica takes",
             )
         )
     if offer.target == "runpod-pod":
@@ -98,7 +98,7 @@ def _assumptions(offer: Offer, fleet: Fleet) -> tuple[Assumption, ...]:
             Assumption(
                 name="storage",
                 value="not included: container disk",
-                source="docs.runpod.io: billed while the pod runs; how much is needed is not in the spec",
+                source="default; docs.runpod.io: billed while the pod runs; how much is needed is not in the spec",
                 errs="low",
             )
         )

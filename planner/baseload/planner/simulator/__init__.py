@@ -285,7 +285,7 @@ def estimate_by_simulation(
             Assumption(
                 name="interval_of_the_simulation",
                 value=f"{within} in 19 of 20 cases",
-                source=f"batch means over {seen.window_s / 86_400:,.1f} simulated days",
+                source=f"measured; batch means over {seen.window_s / 86_400:,.1f} simulated days",
             ),
         ),
         overloaded=pool.load >= pool.slots and arrivals is None,

@@ -160,9 +160,11 @@ def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: Pric
             Assumption(
                 name="cold_start",
                 value="not billed; how often is unknown",
-                source="AWS publishes neither how long one takes nor when an idle worker stops",
+                source="default; AWS publishes neither how long one takes nor when an idle worker stops",
             ),
-            Assumption(name="free_tier", value="not counted", source="first two months of an account", errs="high"),
+            Assumption(
+                name="free_tier", value="not counted", source="default; for two months of an account", errs="high"
+            ),
         ),
     )
 
@@ -287,18 +289,18 @@ def _lambda_assumptions(target: LambdaSagemaker, wait: Decimal | None) -> tuple[
         Assumption(
             name="lambda_waiting",
             value="service time and the mean wait for a place, billed for the function's memory",
-            source=f"wait {waits}: Erlang C on the minimum instances, or as many more as the requests need",
+            source=f"default; wait {waits}: Erlang C on the minimum instances, or as many more as the requests need",
             errs="low by the function's own work and its cold starts",
         ),
-        Assumption(name="free_tier", value="not counted", source="once per account", errs="high"),
-        Assumption(name="gb", value="10^9 bytes", source="AWS does not say which", errs="high by 7 % if it is 2^30"),
+        Assumption(name="free_tier", value="not counted", source="default; once per account", errs="high"),
+        Assumption(name="gb", value="10^9 bytes", source="default; not published", errs="high by 7 % if it is 2^30"),
     ]
     if target.instances_max > target.instances_min:
         found.append(
             Assumption(
                 name="scaling",
                 value=f"an instance more after {SCALE_OUT_S:.0f} s of need, one less after {SCALE_IN_S:.0f} s without",
-                source="target tracking: three one-minute periods out, fifteen in; general knowledge, not confirmed",
+                source="default; target tracking: three one-minute periods out, fifteen in; not confirmed",
             )
         )
     if target.front == "http-api":
@@ -306,7 +308,7 @@ def _lambda_assumptions(target: LambdaSagemaker, wait: Decimal | None) -> tuple[
             Assumption(
                 name="http_api",
                 value="each 512 KB of request and response together",
-                source="AWS meters in 512 KB and does not say of what",
+                source="default; AWS meters in 512 KB and does not say of what",
                 errs="high",
             )
         )

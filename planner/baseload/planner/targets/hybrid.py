@@ -155,7 +155,7 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
             Assumption(
                 name="overflow",
                 value="requests go to the base first, and to the burst when it is full",
-                source="the router's rule, told nowhere else",
+                source="default; the router's rule, told nowhere else",
                 errs="low where the router cannot tell whether the base is full",
             ),
         ),

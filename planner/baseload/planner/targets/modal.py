@@ -158,7 +158,7 @@ def _assumptions(target: Modal) -> tuple[Assumption, ...]:
         Assumption(
             name="cpu_and_memory",
             value=f"{target.cores} cores, {target.memory_gib} GiB",
-            source="spec or Modal's default requests",
+            source="spec; else Modal's default requests",
             errs="low: the larger of request and use is billed",
         )
     ]
@@ -176,7 +176,7 @@ def _assumptions(target: Modal) -> tuple[Assumption, ...]:
             Assumption(
                 name="buffer",
                 value=f"{target.buffer} containers while any request was served within the scaledown window",
-                source="modal.com/docs: buffer containers are kept while the function is active",
+                source="default; modal.com/docs: buffer containers are kept while the function is active",
                 errs="low by their cold starts",
             )
         )

@@ -145,14 +145,16 @@ def _assumptions(target: Rented, row: Price) -> tuple[Assumption, ...]:
             Assumption(
                 name="idle_timeout",
                 value="0 s" if row.keep_warm_s is None else f"{row.keep_warm_s} s",
-                source="not published" if row.keep_warm_s is None else f"default, {row.source}",
+                source="default; not published" if row.keep_warm_s is None else f"default; {row.source}",
                 errs="low" if row.keep_warm_s is None else None,
             )
         )
     if not row.always_on and row.bills_cold_start is None:
         found.append(
-            Assumption(name="cold_start_billed", value="all of it", source="not published", errs="high if it is not")
+            Assumption(
+                name="cold_start_billed", value="all of it", source="default; not published", errs="high if it is not"
+            )
         )
     if row.increment_s is None:
-        found.append(Assumption(name="billing_increment", value="none", source="not published", errs="low"))
+        found.append(Assumption(name="billing_increment", value="none", source="default; not published", errs="low"))
     return tuple(found)
