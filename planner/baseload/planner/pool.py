@@ -130,13 +130,15 @@ class Assumption:
 
     @property
     def kind(self) -> str:
-        """The source alone: one of `SOURCES`."""
-        return self.source.partition("; ")[0]
+        """The source alone, one of `SOURCES`: a reference without one is a default."""
+        kind = self.source.partition("; ")[0]
+        return kind if kind in SOURCES else "default"
 
     @property
     def reference(self) -> str | None:
         """Who says so or how it was found, None where the source is all there is to say."""
-        return self.source.partition("; ")[2] or None
+        kind, _, said = self.source.partition("; ")
+        return (said or None) if kind in SOURCES else self.source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,15 +117,15 @@ def assumptions(
     """Those of a cost, with what the simulation does that the closed form leaves out."""
     kept = [item for item in found if item.name not in ("transitions", "cv")]
     if traffic is not None and traffic.cv is not None and traffic.cv != 1:
-        source = "spec" if traffic.observed is None else "log"
+        source = "spec" if traffic.observed is None else "measured; the log"
         kept.append(Assumption(name="cv", value=f"{traffic.cv.normalize():f}, as gamma gaps", source=source))
     if traffic is not None and traffic.active_share is not None and traffic.active_share < 1:
-        kept.append(Assumption(name="sessions", value=month.told, source="default, docs/traffic.md"))
+        kept.append(Assumption(name="sessions", value=month.told, source="default; docs/traffic.md"))
     kept.append(
         Assumption(
             name="other_months",
             value=f"closed form × {moves.normalize():f} where that is in doubt, as in the expected month",
-            source="the ends of the range and later months are not simulated",
+            source="default; the ends of the range and later months are not simulated",
             errs="either way where the rate is far from the expected one",
         )
     )

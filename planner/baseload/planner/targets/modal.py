@@ -167,7 +167,7 @@ def _assumptions(target: Modal) -> tuple[Assumption, ...]:
             Assumption(
                 name="gpu_quota",
                 value=f"{gpus} GPUs at the same time, the {target.plan} plan runs {PLAN_GPUS[target.plan]}",
-                source="Modal's plans; more by contract",
+                source="default; Modal's plans, more by contract",
                 errs="the bill is high and the latency low where fewer run",
             )
         )
