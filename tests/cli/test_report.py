@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import Enum
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from baseload.cli.views.html import data, tag
 from baseload.cli.views.report import Report, html
 from baseload.planner.compare import Status
+from baseload.planner.cost import Spread
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan
 from baseload.planner.prices import bundled
 from baseload.planner.spec import load
@@ -140,6 +142,16 @@ def test_a_page_of_a_plan_without_any_figure(tmp_path: Path) -> None:
     assert "unknown" in text
     assert "traffic.requests_per_day" in text
     assert "nan" not in text.lower().split()
+
+
+def test_a_plan_that_was_simulated_says_that_the_steps_are_not(report: Report) -> None:
+    (model,) = report.plan.models
+    simulated = replace(model, monthly_usd=Spread(low=Decimal(1), expected=Decimal("777.77"), high=Decimal(999)))
+    said = "The plan's month is $777.77, by simulation"
+    assert any(
+        said in text for text in Seen(html(replace(report, plan=replace(report.plan, models=(simulated,))))).texts
+    )
+    assert not any("by simulation" in text for text in Seen(html(report)).texts)
 
 
 def test_markup_is_escaped_by_construction() -> None:

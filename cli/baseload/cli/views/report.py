@@ -632,7 +632,8 @@ def _all(ranked: Sequence[Row]) -> Html:
         f"All {plural(len(ranked), 'target, GPU and mode', 'targets, GPUs and modes')} with a bill, expected traffic"
     )
     columns = ("rank", "target, GPU, mode", "a month", "range", "95 % within", "notes")
-    return _details(title, _table("All targets at the expected traffic", columns, rows, numbers=(0, 2, 3, 4)))
+    table = _table("All targets at the expected traffic", columns, rows, numbers=(0, 2, 3, 4))
+    return tag("details", tag("summary", title), table, class_="long")
 
 
 def _details(title: str, *content: str) -> Html:
