@@ -31,7 +31,7 @@ function start(article, model) {
     }
     const figures = { ...point.figures, traffic: names[0], where: own ? " of the spec as it stands" : " of the chosen settings" };
     every("[data-figure]", (place) => { place.textContent = figures[place.dataset.figure]; });
-    every(".warning", (place) => { place.hidden = !figures.warning; });
+    every("[data-figure=warning]", (place) => { place.hidden = !figures.warning; });
     every("[data-reset]", (button) => { button.disabled = own; });
     point.parts.forEach(([from, width, text], part) => {
       every(`rect[data-part="${part}"]`, (bar) => {
