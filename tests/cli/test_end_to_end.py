@@ -190,9 +190,17 @@ target:
   runpod: {gpu: ADA_24}
 """
 
+GATED = """\
+name: own
+model: {id: meta-llama/Llama-3.1-8B-Instruct, parameters: 8.03B, max_context: 8192, token: {secret: HF_TOKEN}}
+target:
+  runpod: {gpu: ADA_24}
+"""
 
-def test_secrets(project: Path, cloud: Any, deploy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project / "model_specs" / "mistral-7b.yaml").write_text(SECRETIVE)
+
+@pytest.mark.parametrize("text", [SECRETIVE, GATED], ids=["container", "model"])
+def test_secrets(text: str, project: Path, cloud: Any, deploy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "model_specs" / "mistral-7b.yaml").write_text(text)
     plan = deploy("plan", "--json")
     assert plan.code == 0
     assert [item["code"] for item in plan.json["diagnostics"]].count("secret/missing") == 1

@@ -88,6 +88,7 @@ def test_a_model_becomes_a_vllm_endpoint_with_every_field(compile_graph: Callabl
         "MAX_MODEL_LEN": "8192",
         "TENSOR_PARALLEL_SIZE": "1",
         "GPU_MEMORY_UTILIZATION": "0.90",
+        "MAX_CONCURRENCY": "1",
     }
 
 
@@ -176,6 +177,16 @@ def test_no_secret_stands_outside_a_secret_mark(
         assert TOKEN not in json.dumps(unmarked)
         assert "env" not in item.inputs or SECRET_MARK in item.inputs["env"].values()
     assert TOKEN not in json.dumps(graph.outputs)
+
+
+def test_a_gated_model_gets_its_token_as_a_secret(
+    compile_graph: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    gated = spec(serves=Model(id="o/m", parameters=Decimal("7e9"), token=SecretRef("HF_TOKEN")))
+    env = compile_graph(lambda: build([gated]), dry_run=False).named("mistral-7b-endpoint").inputs["env"]
+    assert SECRET_MARK in env.values()
+    assert env["value"]["HF_TOKEN"] == TOKEN
 
 
 def test_a_missing_secret_is_unknown_in_a_preview(compile_graph: Callable[..., Any]) -> None:

@@ -149,7 +149,7 @@ def test_defaults_of_the_schema_are_those_of_the_values() -> None:
 
     assert values.model({"id": "o/m", "parameters": "7B", **given("model")}) == least.serves
     assert values.container({"image": "a", **given("container")}) == model.Container(image="a")
-    assert values.performance(given("performance")) == least.performance == model.Performance()
+    assert values.performance(given("performance")) == model.Performance()
     assert least.limits == model.Limits()
     assert least.traffic is None
     low_and_high = {key: rule["default"] for key, rule in rules["traffic"]["properties"]["range"]["properties"].items()}
@@ -410,3 +410,27 @@ def test_the_package_costs_nothing_until_a_file_is_read() -> None:
         "assert not far, far"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_s_concurrency_is_the_worker_s_and_a_container_s_is_one() -> None:
+    assert _spec(f"name: a\nmodel: {{id: o/m, parameters: 7B}}\n{RUNPOD}").performance.concurrency == 30
+    own = _spec(f"name: a\nmodel: {{id: o/m, parameters: 7B}}\nperformance: {{concurrency: 8}}\n{RUNPOD}")
+    assert own.performance.concurrency == 8
+    assert _spec(f"name: a\ncontainer: {{image: 'a:1'}}\n{RUNPOD}").performance.concurrency == 1
+
+
+def test_a_gated_model_names_its_token_and_never_holds_it() -> None:
+    def token(text: str) -> file.SpecFile:
+        return file.parse_spec(Path("a.yaml"), f"name: a\nmodel: {{id: o/m, parameters: 7B, token: {text}}}\n{RUNPOD}")
+
+    gated = token("{secret: HF_TOKEN}").spec
+    assert gated is not None
+    assert gated.secrets == {"HF_TOKEN": model.SecretRef("HF_TOKEN")}
+    passed_on = token('"{{ RUNPOD_SECRET_hf }}"').spec
+    assert passed_on is not None
+    assert passed_on.secrets == {}
+    refused = token("hf_abcdefghij")
+    assert refused.spec is None
+    (problem,) = refused.diagnostics
+    assert "hf_abcdefghij" not in str(problem)
+    assert "never the token itself" in str(problem)

@@ -21,7 +21,7 @@ from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
 from baseload.planner.prices import PriceBook, book_for
-from baseload.planner.spec.model import Auto, Container, ModelSpec, SecretRef
+from baseload.planner.spec.model import Auto, ModelSpec
 from baseload.providers.runpod.fields import Effect, effect
 
 UNCHANGED = (Op.SAME, Op.READ, Op.REFRESH)
@@ -166,13 +166,7 @@ def secrets_of(sources: Sources, stored: Mapping[str, str]) -> list[SecretUse]:
     The hash of a value from the environment is keyed with the stack's passphrase: who has only the plan can neither
     read nor guess a value. Without a passphrase in Pulumi's variables such values are not compared.
     """
-    uses = [
-        (f"{spec.name}.env.{key}", value.name)
-        for spec in sources.specs
-        if isinstance(spec.serves, Container)
-        for key, value in spec.serves.env.items()
-        if isinstance(value, SecretRef)
-    ]
+    uses = [(f"{spec.name}.env.{key}", value.name) for spec in sources.specs for key, value in spec.secrets.items()]
     key = _key(sources) if any(os.environ.get(name) for _, name in uses) else None
     return [SecretUse(path=path, name=name, digest=_digest(path, name, key, stored)) for path, name in uses]
 

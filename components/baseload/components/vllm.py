@@ -37,18 +37,21 @@ def container_of(spec: ModelSpec) -> tuple[Container, str | None]:
         case Container() as container:
             return container, spec.runpod.min_cuda
         case Model() as model:
-            return _vllm(model, spec.runpod.gpu_count), max(spec.runpod.min_cuda or MIN_CUDA, MIN_CUDA, key=_version)
+            return _vllm(spec, model), max(spec.runpod.min_cuda or MIN_CUDA, MIN_CUDA, key=_version)
 
 
-def _vllm(model: Model, gpu_count: int) -> Container:
+def _vllm(spec: ModelSpec, model: Model) -> Container:
     weights_gb = model.parameters * BYTES_PER_WEIGHT[model.precision] / 10**9
     return Container(
         image=IMAGE,
         env={
             "MODEL_NAME": model.id,
             "MAX_MODEL_LEN": "auto" if model.max_context is None else str(model.max_context),
-            "TENSOR_PARALLEL_SIZE": str(gpu_count),
+            "TENSOR_PARALLEL_SIZE": str(spec.runpod.gpu_count),
             "GPU_MEMORY_UTILIZATION": GPU_MEMORY_UTILIZATION,
+            # Sent also where it is the worker's default: the bill was computed with it.
+            "MAX_CONCURRENCY": str(spec.performance.concurrency),
+            **({} if model.token is None else {"HF_TOKEN": model.token}),
         },
         disk_gb=max(DISK_GB, math.ceil(weights_gb) + DISK_BESIDE_WEIGHTS_GB),
     )

@@ -27,7 +27,7 @@ from baseload.planner.gpus import POOLS
 from baseload.planner.memory import OVERHEAD_GIB, USABLE_SHARE
 from baseload.planner.models import Shape, shape_of
 from baseload.planner.pool import Assumption
-from baseload.planner.spec.model import FlashBoot, Model, ModelSpec, Performance, Precision, Tokens
+from baseload.planner.spec.model import VLLM_CONCURRENCY, FlashBoot, Model, ModelSpec, Performance, Precision, Tokens
 
 BYTES_READ = {Precision.FP16: 2.0, Precision.FP8: 1.0, Precision.INT4: 0.56}
 """Per weight, scales of 4-bit formats included (4.5 bits)."""
@@ -97,6 +97,14 @@ class ColdStart:
     """Both are on the machine."""
     snapshot_s: float
     """A started server is restored from memory."""
+
+
+def concurrency_source(spec: ModelSpec) -> str:
+    """Who says how many requests a worker serves at once."""
+    given = "concurrency" in spec.content.get("performance", {})
+    if given or not isinstance(spec.serves, Model) or spec.performance.concurrency != VLLM_CONCURRENCY:
+        return "spec"
+    return "default: what RunPod's vLLM worker takes, sent as MAX_CONCURRENCY"
 
 
 def room(model: Model, memory_gib: int, gpu_count: int, tokens: Tokens) -> int:
@@ -320,7 +328,7 @@ def _concurrency(
         )
     ]
     if held < spec.performance.concurrency:
-        why = f"estimated; the memory holds no more, the spec allows {spec.performance.concurrency}"
+        why = f"estimated; the memory holds no more of the {spec.performance.concurrency} that a worker takes"
         told.append(Assumption(name="concurrency", value=str(held), source=why))
     return told
 

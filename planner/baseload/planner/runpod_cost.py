@@ -29,7 +29,7 @@ from baseload.planner.cost import (
 from baseload.planner.cost_range import factors, growth, plain, spread
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.month import SimulatedMonth
-from baseload.planner.performance import Estimated, estimated
+from baseload.planner.performance import Estimated, concurrency_source, estimated
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
 from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
 from baseload.planner.response import response_time
@@ -397,7 +397,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
         ),
         Assumption(name="service_time", value=f"{plain(performance.service_time_s)} s", source="spec"),
         Assumption(name="service_time_cv", value=plain(performance.service_time_cv), source="spec"),
-        Assumption(name="concurrency", value=str(performance.concurrency), source="spec"),
+        Assumption(name="concurrency", value=str(performance.concurrency), source=concurrency_source(spec)),
         Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
         Assumption(
             name="cold_start_billed",

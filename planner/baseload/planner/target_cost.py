@@ -14,7 +14,7 @@ from baseload.planner.cost import Cost, Line, Split, cents, unit_name
 from baseload.planner.cost_range import factors, growth, plain, spread
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import UsageError
-from baseload.planner.performance import Estimated, estimated_on
+from baseload.planner.performance import Estimated, concurrency_source, estimated_on
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.response import response_time
@@ -248,7 +248,7 @@ def _figures(spec: ModelSpec) -> list[Assumption]:
         Assumption(name="traffic_range", value=span, source="spec"),
         Assumption(name="service_time", value=f"{plain(performance.service_time_s)} s", source="spec"),
         Assumption(name="service_time_cv", value=plain(performance.service_time_cv), source="spec"),
-        Assumption(name="concurrency", value=str(performance.concurrency), source="spec"),
+        Assumption(name="concurrency", value=str(performance.concurrency), source=concurrency_source(spec)),
         Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
         *_idle_timeout(_target(spec)),
     ]

@@ -28,6 +28,18 @@ class Precision(StrEnum):
     INT4 = "int4"
 
 
+VLLM_CONCURRENCY = 30
+"""Requests that RunPod's vLLM worker takes at once unless told otherwise: its `MAX_CONCURRENCY` (README of worker-vllm
+v2.25.2, 2026-08-20)."""
+
+
+@dataclass(frozen=True)
+class SecretRef:
+    """A value that is not in the spec: taken at `up` from the environment variable or Pulumi's secret config."""
+
+    name: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A model by its Hugging Face id, served by RunPod's vLLM worker."""
@@ -38,13 +50,8 @@ class Model:
     precision: Precision = Precision.FP16
     max_context: int | None = None
     """Tokens; None leaves it to the server."""
-
-
-@dataclass(frozen=True)
-class SecretRef:
-    """A value that is not in the spec: taken at `up` from the environment variable or Pulumi's secret config."""
-
-    name: str
+    token: str | SecretRef | None = None
+    """For a gated model: Hugging Face's, or RunPod's own reference to it; None for an open one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +341,12 @@ class ModelSpec:
                 hint="name a target; `deploy compare` ranks them",
             )
         return self.target
+
+    @property
+    def secrets(self) -> Mapping[str, SecretRef]:
+        """What its workers are given that is not in the spec, by environment variable."""
+        given = self.serves.env if isinstance(self.serves, Container) else {"HF_TOKEN": self.serves.token}
+        return {name: value for name, value in given.items() if isinstance(value, SecretRef)}
 
     @property
     def runpod(self) -> RunpodTarget:

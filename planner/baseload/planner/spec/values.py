@@ -70,13 +70,18 @@ def model(content: Content) -> Model:
         **given(content, "id", "max_context"),
         parameters=_quantity(content["parameters"]),
         **given(content, "precision", read=Precision),
+        **given(content, "token", read=_maybe_secret),
     )
 
 
 def container(content: Content) -> Container:
     """The section `container`."""
-    env = {name: SecretRef(v["secret"]) if isinstance(v, Mapping) else v for name, v in content.get("env", {}).items()}
+    env = {name: _maybe_secret(value) for name, value in content.get("env", {}).items()}
     return Container(**given(content, "image", "args", "registry", "disk_gb"), env=env)
+
+
+def _maybe_secret(value: str | Content) -> str | SecretRef:
+    return value if isinstance(value, str) else SecretRef(value["secret"])
 
 
 def traffic(content: Content) -> Traffic:

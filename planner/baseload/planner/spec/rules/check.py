@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, ROUND_UP, Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.spec import values
-from baseload.planner.spec.model import Auto, Container, Model, Performance, RunpodTarget, Schedule, Traffic
+from baseload.planner.spec.model import (
+    VLLM_CONCURRENCY,
+    Auto,
+    Container,
+    Model,
+    Performance,
+    RunpodTarget,
+    Schedule,
+    Traffic,
+)
 from baseload.planner.spec.source import At, Document
 from baseload.planner.spec.structure import schema
 
@@ -58,7 +67,7 @@ def sections(content: Mapping[str, Any], spoiled: Set[At]) -> Sections:
     model = read(values.model, "model", "id", "parameters")
     container = read(values.container, "container", "image")
     traffic = _traffic(sound.get("traffic", {}))
-    performance = read(values.performance, "performance") or Performance()
+    performance = _performance(sound, read(values.performance, "performance") or Performance())
     target, at = _target(sound.get("target"), spoiled, model or container)
     return Sections(
         model=model,
@@ -70,6 +79,13 @@ def sections(content: Mapping[str, Any], spoiled: Set[At]) -> Sections:
         sides=dict(_sides(sound.get("target"))),
         schedule=_schedule(sound.get("target"), traffic),
     )
+
+
+def _performance(content: Mapping[str, Any], given: Performance) -> Performance:
+    """With what the vLLM worker takes at once where a model's spec does not say it: that is what will be deployed."""
+    if "model" not in content or "concurrency" in content.get("performance", {}):
+        return given
+    return replace(given, concurrency=VLLM_CONCURRENCY)
 
 
 def _traffic(part: Mapping[str, Any]) -> Traffic | None:
