@@ -37,7 +37,8 @@ def spec(tmp_path: Path) -> Make:
             traffic = "log: {file: log.csv}"
         found = parse_spec(
             tmp_path / "chat.yaml",
-            f"name: chat\n{serves}\ntraffic: {{{traffic}}}\nperformance: {{service_time: 2s, cold_start: 25s, concurrency: 1}}\n"
+            f"name: chat\n{serves}\ntraffic: {{{traffic}}}\n"
+            "performance: {service_time: 2s, cold_start: 25s, concurrency: 1}\n"
             "target: {runpod: {gpu: ADA_24, workers: {max: 2}, idle_timeout: 5s}}\n",
         )
         assert found.spec is not None, found.diagnostics
