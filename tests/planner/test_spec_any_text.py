@@ -120,10 +120,17 @@ def test_any_content_near_a_spec(content: Any) -> None:
     _answered(file.parse_spec(PATH, yaml.safe_dump(content, allow_unicode=True)))
 
 
+class Quoted(yaml.SafeDumper):
+    """Texts such as `0E0` are numbers for who reads YAML 1.2, and PyYAML, which reads 1.1, writes them plain."""
+
+
+Quoted.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
 @settings(max_examples=200)
 @given(almost_specs())
 def test_json_gives_the_same_spec_as_yaml(content: Any) -> None:
-    one = file.parse_spec(PATH, yaml.safe_dump(content, sort_keys=False)).spec
+    one = file.parse_spec(PATH, yaml.dump(content, Dumper=Quoted, sort_keys=False)).spec
     if one is not None:
         assert file.parse_spec(PATH, json.dumps(content)).spec == one
 
