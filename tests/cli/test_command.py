@@ -95,6 +95,9 @@ def test_help_of_all(deploy: Run, golden: Golden, monkeypatch: pytest.MonkeyPatc
 def test_version(deploy: Run) -> None:
     result = deploy("--version")
     assert (result.code, result.out.split()[0]) == (0, "deploy")
+    for arguments in (["--version", "--json"], ["--json", "--version"]):
+        document = deploy(*arguments).json
+        assert document == {"schema": "baseload.version/1", "version": result.out.split()[1]}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from baseload.cli.terminal import Color, Terminal
+from baseload.cli.terminal import Color, Terminal, print_document
 from baseload.planner.errors import BaseloadError, ExitCode
 
 GLOBAL_HINT = (
@@ -79,7 +79,8 @@ Sandbox = Annotated[bool, typer.Option("--sandbox", help="Use the clouds on this
 Engine = Annotated[
     str | None, typer.Option("--engine", metavar="pulumi|embedded", help="The engine; else BASELOAD_ENGINE.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; never asks.")]
+Json = Annotated[bool, typer.Option("--json", is_eager=True, help="One JSON document on stdout; never asks.")]
+"""Eager, so that `--version` knows of it wherever it stands."""
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Book = Annotated[
     str | None,
@@ -202,7 +203,7 @@ def root(app: typer.Typer) -> None:
         color: Colors = None,
         debug: Debug = False,
         version: Annotated[
-            bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+            bool, typer.Option("--version", callback=_version, help="Print the version.")
         ] = False,
     ) -> None:
         context.obj = Options(
@@ -210,11 +211,14 @@ def root(app: typer.Typer) -> None:
         )
 
 
-def _version(wanted: bool) -> None:
+def _version(context: typer.Context, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"deploy {version('baseload')}")
+        if context.params.get("json"):
+            print_document({"schema": "baseload.version/1", "version": version("baseload")})
+        else:
+            typer.echo(f"deploy {version('baseload')}")
         raise typer.Exit
 
 

@@ -17,7 +17,7 @@ from baseload.engine.interface import FieldChange as EngineFieldChange
 from baseload.engine.interface import Op, Outcome, StepStarted
 from baseload.planner.cost import SEED
 from baseload.planner.deployed import not_deployed
-from baseload.planner.diagnostics import Diagnostic, Severity
+from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import ChangesFound, LimitBreached
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan, moved
 from baseload.planner.prices import PriceBook, book_for
@@ -158,6 +158,7 @@ class SecretUse:
     """`<model>.env.<variable>`."""
     name: str
     digest: str | None
+    where: Location
 
 
 def secrets_of(sources: Sources, stored: Mapping[str, str]) -> list[SecretUse]:
@@ -166,9 +167,16 @@ def secrets_of(sources: Sources, stored: Mapping[str, str]) -> list[SecretUse]:
     The hash of a value from the environment is keyed with the stack's passphrase: who has only the plan can neither
     read nor guess a value. Without a passphrase in Pulumi's variables such values are not compared.
     """
-    uses = [(f"{spec.name}.env.{key}", value.name) for spec in sources.specs for key, value in spec.secrets.items()]
-    key = _key(sources) if any(os.environ.get(name) for _, name in uses) else None
-    return [SecretUse(path=path, name=name, digest=_digest(path, name, key, stored)) for path, name in uses]
+    uses = [
+        (f"{spec.name}.env.{key}", value.name, Location(spec.file))
+        for spec in sources.specs
+        for key, value in spec.secrets.items()
+    ]
+    key = _key(sources) if any(os.environ.get(name) for _, name, _ in uses) else None
+    return [
+        SecretUse(path=path, name=name, digest=_digest(path, name, key, stored), where=where)
+        for path, name, where in uses
+    ]
 
 
 def _digest(path: str, name: str, key: bytes | None, stored: Mapping[str, str]) -> str | None:
@@ -187,6 +195,7 @@ def _missing(uses: Sequence[SecretUse]) -> list[Diagnostic]:
             code="secret/missing",
             severity=Severity.WARNING,
             summary=f"the secret {use.name} for {use.path} is missing: unknown in this plan, and `deploy up` refuses",
+            where=use.where,
             hint=f"set the environment variable {use.name}, or `pulumi config set --secret {use.name}`",
         )
         for use in uses
