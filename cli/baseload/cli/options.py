@@ -202,9 +202,7 @@ def root(app: typer.Typer) -> None:
         yes: Yes = False,
         color: Colors = None,
         debug: Debug = False,
-        version: Annotated[
-            bool, typer.Option("--version", callback=_version, help="Print the version.")
-        ] = False,
+        version: Annotated[bool, typer.Option("--version", callback=_version, help="Print the version.")] = False,
     ) -> None:
         context.obj = Options(
             cwd=cwd, stack=stack, sandbox=sandbox, engine=engine, json=json, yes=yes, color=color, debug=debug
