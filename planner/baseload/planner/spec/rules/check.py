@@ -107,7 +107,8 @@ def _target(
         return (values.runpod({"gpu": "", **inner}), at) if inner else (None, at)
     if name == "auto":
         return values.auto(inner), at
-    if inner.keys() < set(_rule(at).get("required", ())) or (name == "hybrid" and any(a[:2] == at for a in spoiled)):
+    whole = inner.keys() >= set(_rule(at).get("required", ()))
+    if not whole or (name == "hybrid" and any(a[:2] == at for a in spoiled)):
         return None, at
     from baseload.planner.spec import target_values
 
