@@ -8,13 +8,20 @@ import subprocess
 import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from baseload.cli.main import main
 
+SCHEMAS = {
+    f"baseload.{name}/1": files("baseload.planner") / f"{name}.schema.json"
+    for name in ("plan", "compare", "simulate", "replay", "traffic")
+}
 DEPLOY = Path(sysconfig.get_path("scripts")) / "deploy"
 
 
@@ -28,9 +35,11 @@ class Result:
 
     @property
     def json(self) -> dict[str, Any]:
-        """stdout as the one document it must be."""
+        """stdout as the one document it must be, valid by its JSON Schema where `deploy schema --of` has one."""
         document = json.loads(self.out)
         assert isinstance(document, dict)
+        if document.get("schema") in SCHEMAS:
+            _validator(document["schema"]).validate(document)
         return document
 
     @property
@@ -43,6 +52,11 @@ class Result:
 
 
 Run = Callable[..., Result]
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(SCHEMAS[name].read_text(encoding="utf-8")))
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ command(
     "deploy invoke mistral-7b --input - < input.json",
 )
 command(app, down, "deploy down", "deploy down --remove-stack --yes")
-command(app, schema, "deploy schema > model-spec.schema.json")
+command(app, schema, "deploy schema > model-spec.schema.json", "deploy schema --of plan > plan.schema.json")
 command(app, doctor, "deploy doctor", "deploy doctor --sandbox")
 _traffic = group(app, "traffic", "Look at what is asked of the models.", "deploy traffic show")
 command(

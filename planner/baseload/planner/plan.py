@@ -625,10 +625,7 @@ def _lines_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 
 def _assumptions_json(assumptions: Sequence[Assumption]) -> list[dict[str, Any]]:
-    return [
-        {"name": item.name, "value": item.value, "source": item.kind, "reference": item.reference, "errs": item.errs}
-        for item in assumptions
-    ]
+    return [item.to_json() for item in assumptions]
 
 
 def _model_json(model: ModelPlan) -> dict[str, Any]:

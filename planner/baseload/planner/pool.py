@@ -140,6 +140,16 @@ class Assumption:
         kind, _, said = self.source.partition("; ")
         return (said or None) if kind in SOURCES else self.source
 
+    def to_json(self) -> dict[str, str | None]:
+        """The form in the documents of plans and comparisons."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "source": self.kind,
+            "reference": self.reference,
+            "errs": self.errs,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class PoolEstimate:

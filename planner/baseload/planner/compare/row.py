@@ -149,10 +149,7 @@ class Row:
             "ops_usd": _text(self.ops_usd),
             "total_usd": _text(self.total_usd.expected),
             "caveats": list(self.caveats),
-            "assumptions": [
-                {"name": item.name, "value": item.value, "source": item.source, "errs": item.errs}
-                for item in self.assumptions
-            ],
+            "assumptions": [item.to_json() for item in self.assumptions],
             "method": self.method,
             "price": None if self.price is None else self.price.to_json(),
         }
