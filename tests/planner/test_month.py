@@ -18,10 +18,13 @@ from baseload.planner.cost import SEED, cost_of, expected_month_usd
 from baseload.planner.difference import Base
 from baseload.planner.month import (
     FEWEST,
+    FIRST,
     OF_WINDOWS,
     REQUESTS,
     Demand,
     doubts_over,
+    first_try,
+    is_narrow,
     mean,
     sample_of,
     simulated_month,
@@ -34,7 +37,7 @@ from baseload.planner.spec import load
 from baseload.planner.spec.model import Curve, ModelSpec
 from baseload.planner.traffic.profile import RateProfile, Stretch, curve
 
-STARTS_PER_S = 0.019616732804232807
+STARTS_PER_S = 0.019607514880952383
 BOOK = bundled()
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 WEEK_S = 604_800.0
@@ -142,6 +145,26 @@ def test_time_that_counts_more_often_changes_no_event() -> None:
         fast = simulate(pool, arrivals, weights=((9000.0, 3),), fast=True, **options)  # type: ignore[arg-type]
         assert fast.billed == pytest.approx(both.billed)
         assert fast.latency_s == both.latency_s
+
+
+# --------------------------------------------------------------------------------------------------------- first try
+@pytest.mark.parametrize("profile", [week(Curve.CONSTANT, 1000), week(Curve.BUSINESS_WEEK, 20_000)])
+def test_no_more_is_simulated_than_the_interval_asks(profile: RateProfile) -> None:
+    quick, long = (simulated_month(RUNPOD, Demand(profile=profile), requests=given) for given in (None, REQUESTS))
+    assert quick is not None
+    assert long is not None
+    assert quick.is_narrow
+    assert quick.requests < 2.2 * FIRST < long.requests
+    apart = abs(quick.estimate.billed / long.estimate.billed - 1)
+    assert apart < quick.half_width + long.half_width
+
+
+def test_a_narrow_first_try_far_from_the_closed_form_does_not_count() -> None:
+    demand = Demand(profile=week(Curve.CONSTANT, 100_000), cv=3)  # bursts: 1.4 times the workers
+    sample = sample_of(RUNPOD, demand, FIRST)
+    assert sample is not None
+    assert is_narrow([run.billed for run in sample.runs(1)])
+    assert first_try(RUNPOD, demand, 1) is None
 
 
 # ------------------------------------------------------------------------------------------------------------ limits

@@ -74,7 +74,8 @@ def test_the_same_seed_gives_the_same_and_another_one_something_else(spec: Make)
 
 
 def test_lines_add_up_and_whole_weeks_are_simulated(spec: Make) -> None:
-    seen = run(spec("{requests_per_day: 2000, curve: business-week}", ", mode: active, workers: {min: 1, max: 3}"))
+    office = spec("{requests_per_day: 2000, curve: business-week}", ", mode: active, workers: {min: 1, max: 3}")
+    seen = run(office, requests=100_000)
     total = seen.bill.pop("total")
     assert sum(amount.usd.simulated or 0 for amount in seen.bill.values()) == pytest.approx(total.usd.simulated)
     assert seen.bill["always_on"].gpu_hours.simulated == pytest.approx(730)

@@ -3,7 +3,8 @@
 A `Sample` says what one replication is: whole patterns of the traffic where it is sparse; where it is dense each piece
 of one rate as a shorter window, whose first half (what the change of rate does) counts once and whose second half
 stands for the rest of the piece; where even that is too much, every k-th of them in turn. Replications, each with a
-seed of its own, are added until the interval of the bill is narrow enough or the requests of the budget are used up.
+seed of its own, are added until the interval of the bill is narrow enough or the requests of the budget are used up;
+first a few short ones, which count where the closed form agrees with them.
 Pure: the same seed gives the same month everywhere. No money and no platform; it must not import the compiled
 simulation by itself.
 """
@@ -21,10 +22,14 @@ from typing import NamedTuple
 
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, doubts, estimate
 from baseload.planner.simulator import Arrivals, Simulated, settled_s, simulate
-from baseload.planner.traffic.profile import RateProfile, Stretch, between
+from baseload.planner.traffic.profile import RateProfile, Stretch, between, estimate_over
 
 REQUESTS = 400_000
-"""Budget of a month, warm-ups not counted: about a second, uncompiled."""
+"""Budget of a month after the first try, warm-ups not counted: about a second, uncompiled."""
+
+FIRST, NEAR = 40_000, 0.1
+"""Requests of a first try, twice as many at most, and how near the closed form its bill must be to count: else it may
+have missed what comes rarely, as the second worker that starts once in hours."""
 
 TOLERANCE = 0.015
 """Half the bill's interval, as share of the bill, at which no more replications are made."""
@@ -92,11 +97,19 @@ class Sample:
         )
         return seen if self.correction == 1 else _corrected(seen, self.correction)
 
-    def runs(self, seed: int, *, fast: bool = False) -> Iterator[Simulated]:
+    def runs(self, seed: int, *, fewest: int = FEWEST, fast: bool = False) -> Iterator[Simulated]:
         """All replications that the budget allows, until the interval is narrow."""
         parts = self.parts or (self,)
         runs = (parts[number % len(parts)].run(f"{seed}/{number}", fast=fast) for number in range(self.most))
-        return until_narrow(runs, max(FEWEST, len(self.parts)))
+        return until_narrow(runs, max(fewest, len(self.parts)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstTry:
+    """Replications of a smaller sample that were enough."""
+
+    sample: Sample
+    runs: tuple[Simulated, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,16 +163,31 @@ def doubts_over(pool: Pool, demand: Demand) -> tuple[str, ...]:
 
 
 # ---------------------------------------------------------------------------------------------------------- the figures
+def first_try(pool: Pool, demand: Demand, seed: int) -> FirstTry | None:
+    """A month of few requests; None where its interval stays wide or its bill is not `NEAR` that of the closed form."""
+    sample = sample_of(pool, demand, FIRST)
+    if sample is None or sample.parts:
+        return None
+    runs = tuple(replace(sample, most=2 * sample.most).runs(seed, fewest=sample.most))
+    billed = [run.billed for run in runs]
+    expected = estimate_over(pool, demand.profile, demand.active_share).billed
+    if not is_narrow(billed) or abs(mean(billed) - expected) > NEAR * expected:
+        return None
+    return FirstTry(sample=sample, runs=runs)
+
+
 @cache
-def simulated_month(pool: Pool, demand: Demand, *, seed: int = 1, requests: int = REQUESTS) -> SimulatedMonth | None:
+def simulated_month(pool: Pool, demand: Demand, *, seed: int = 1, requests: int | None = None) -> SimulatedMonth | None:
     """The month, uncompiled; None where the fewest replications take much more than `requests`, or nothing comes.
 
-    Kept: one demand is asked for again at other prices.
+    Without `requests` there are as many as it takes, `REQUESTS` or so at most. Kept: one demand is asked for again at
+    other prices.
     """
-    sample = sample_of(pool, demand, requests)
+    tried = first_try(pool, demand, seed) if requests is None else None
+    sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS)
     if sample is None:
         return None
-    runs = tuple(sample.runs(seed))
+    runs = tried.runs if tried else tuple(sample.runs(seed))
     billed = [run.billed for run in runs]
     half = half_width(billed)
     assert half is not None, "never fewer than two replications"

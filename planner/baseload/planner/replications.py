@@ -26,6 +26,7 @@ from baseload.planner.month import (
     REQUESTS,
     TOLERANCE,
     doubts_over,
+    first_try,
     half_width,
     mean,
     sample_of,
@@ -205,8 +206,8 @@ def replications(
     traffic = _known(spec, cost)
     pool = as_simulated(pool_of(spec), spec, dispatch)
     make = _batch_setup if traffic.batch else _setup
-    setup = make(spec, traffic, pool, cost, requests)
-    runs = list(setup.runs(seed))
+    setup = make(spec, traffic, pool, cost, requests, seed)
+    runs = setup.runs
     return Replications(
         model=spec.name,
         cost=cost,
@@ -235,10 +236,9 @@ def replications(
 # ----------------------------------------------------------------------------------------------------------- what runs
 @dataclass(frozen=True, kw_only=True)
 class _Setup:
-    """How to run all replications, and the beginning of a month for the timeline."""
+    """All replications, and how to run the beginning of a month for the timeline."""
 
-    runs: Callable[[int], Iterator[Simulated]]
-    """Of a seed."""
+    runs: Sequence[Simulated]
     begin: Callable[[int, float, float], Simulated]
     """Of a seed, between two times."""
     seconds: float
@@ -280,14 +280,15 @@ def _overloaded(spec: ModelSpec, cost: Cost, why: str) -> BaseloadError:
     return _refused(spec, "simulate/overload", f"{why}; the queue grows without end, all workers are always on", hint)
 
 
-def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: int | None) -> _Setup:
+def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: int | None, seed: int) -> _Setup:
     """What the plan simulates where it does, with its pool's rules."""
     demand = demand_of(traffic)
     profile, share = demand.profile, demand.active_share
     if profile.mean_per_s * pool.service_s >= pool.slots:
         load = profile.mean_per_s * pool.service_s
         raise _overloaded(spec, cost, f"its traffic keeps {load:,.1f} requests in service, and {pool.slots:,} fit")
-    sample = sample_of(pool, demand, requests or REQUESTS)
+    tried = first_try(pool, demand, seed) if requests is None else None
+    sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS)
     whole = whole_patterns(pool, demand, requests or REQUESTS)
     if sample is None:
         needed = math.ceil(FEWEST * whole.requests)
@@ -298,13 +299,13 @@ def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: 
             f"{whole.taken} are {needed:,}",
             f"--requests {needed}; a part of them may do, and the plan's closed form needs none",
         )
-    fast = _compiled(FEWEST * sample.requests)
+    runs = tried.runs if tried else tuple(sample.runs(seed, fast=_compiled(FEWEST * sample.requests)))
 
     def begin(seed: int, from_s: float, until_s: float) -> Simulated:
         return simulate(pool, whole.arrivals, requests=sys.maxsize, seed=f"{seed}/0", warm_up_s=from_s, until_s=until_s)
 
     return _Setup(
-        runs=lambda seed: sample.runs(seed, fast=fast),
+        runs=runs,
         begin=begin,
         seconds=sample.seconds,
         taken=sample.taken,
@@ -326,7 +327,7 @@ def _latency(pool: Pool, profile: RateProfile, share: float) -> Latency:
     return latency_over([(node.share, pool.at(node.requests_per_s)) for node in nodes])
 
 
-def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: int | None) -> _Setup:
+def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: int | None, seed: int) -> _Setup:
     """A day on which all requests come at once, on a pool that has seen none for long."""
     assert traffic.batch is not None, "has a batch"
     assert cost.deadline is not None, "all figures are known"
@@ -348,7 +349,7 @@ def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requ
 
     most = min(max((requests or REQUESTS) // jobs, FEWEST), MOST)
     return _Setup(
-        runs=lambda seed: until_narrow((run(f"{seed}/{number}", 0.0, DAY_S) for number in range(most)), FEWEST),
+        runs=tuple(until_narrow((run(f"{seed}/{number}", 0.0, DAY_S) for number in range(most)), FEWEST)),
         begin=lambda seed, from_s, until_s: run(f"{seed}/0", from_s, until_s),
         seconds=DAY_S,
         taken="a day of one batch",

@@ -284,13 +284,15 @@ def run(
             else:
                 queue.append((t, service))
                 waiting += 1
-                peak = max(peak, waiting)
+                if waiting > peak:
+                    peak = waiting
                 if tracking:
                     sum_system -= t
                 elif delay_s > 0:
                     if late_at == INF:
                         late_at = t + delay_s
-                        timer = min(timer, late_at)
+                        if late_at < timer:
+                            timer = late_at
                 elif not counting:
                     wanted = -(-waiting // c) - starting
             if counting:
@@ -365,8 +367,11 @@ def run(
                             sum_busy += t
                         occupied -= 1
                         if expire_at == INF and ready > low and (drop > 0 or not tracking):
-                            expire_at = max(rested[after[0]] + idle_s, t)
-                            timer = min(timer, expire_at)
+                            expire_at = rested[after[0]] + idle_s
+                            if expire_at < t:
+                                expire_at = t
+                            if expire_at < timer:
+                                timer = expire_at
                 if shared and n_load > 0:
                     least = INF
                     for k in range(node * c, node * c + c):
@@ -454,7 +459,8 @@ def run(
                     open_to_all.append(node)
             if ready > low and not tracking:
                 expire_at = t
-                timer = min(timer, t)
+                if t < timer:
+                    timer = t
             continue
         else:
             t = timer
@@ -584,7 +590,9 @@ def run(
                 if closes <= t:
                     break
                 edge_at = min(min(opens, closes), min(min(batch_at, weigh_at), min(change_at, tick_at)))
-            timer = min(late_at, min(expire_at, edge_at))
+            timer = late_at if late_at < expire_at else expire_at
+            if edge_at < timer:
+                timer = edge_at
             if wanted <= 0:
                 continue
         # ------------------------------------------------------------------------------------------- workers start
