@@ -31,6 +31,7 @@ from baseload.planner.spec.model import (
     Model,
     ModelSpec,
     Performance,
+    Requires,
     RunpodMode,
     RunpodTarget,
     Tokens,
@@ -306,3 +307,52 @@ def test_the_rules_of_endpoints_and_of_the_cheapest() -> None:
     ours, theirs = rule(found, "RunPod where cost"), rule(found, "Modal is the cheapest")
     assert ours.computed == theirs.computed
     assert (ours.holds, theirs.holds) == (True, False)  # they contradict each other: never both
+
+
+def test_a_warm_worker_does_not_make_the_service_shorter() -> None:
+    slow, fast = (
+        found_for(spec()),
+        found_for(spec(performance=Performance(service_time_s=D("0.1"), cold_start_s=D(25)))),
+    )
+    # Exponential service: 95 % within ln 20 × 1.8 s = 5.4 s, and within 0.30 s at a tenth of a second.
+    for found, seconds, holds in ((slow, math.log(20) * 1.8, False), (fast, math.log(20) * 0.1, True)):
+        told = rule(found, "less than 500 ms")
+        assert told.holds is holds
+        assert float(told.computed.split("within ")[1].removesuffix(" s")) == pytest.approx(seconds, rel=0.03)
+    assert "not the service: 1.8 s" in rule(slow, "less than 500 ms").errs
+
+
+@pytest.mark.parametrize(("vm_usd", "holds"), [("0.20", True), ("3.29", False)])
+def test_the_cheapest_that_stays_is_looked_up(vm_usd: str, holds: bool) -> None:
+    vm = price("lambda-cloud", "vm", "gpu_1x_rtx4090", "instance-hour", vm_usd, "RTX4090")
+    told = rule(found_for(spec(), BOOK.with_rows([vm], "with a VM")), "lowest always-on")
+    assert told.holds is holds
+    assert f"Lambda's cloud gpu_1x_rtx4090 ${730 * D(vm_usd):,.2f}" in told.computed
+    assert ("$248.20 a month" in told.computed) is not holds  # 730 h × $0.34, the pod
+
+
+@pytest.mark.parametrize(("within_s", "holds"), [(36_000, True), (40_000, False)])
+def test_a_batch_is_spread_where_one_worker_is_too_late(within_s: int, holds: bool) -> None:
+    batch = Batch(jobs=20_000, at="02:00", within_s=D(within_s))  # 20,000 × 1.8 s and a start of 25 s: 36,025 s on one
+    told = rule(found_for(spec(traffic=Traffic(requests_per_day=D(20_000), batch=batch))), "in parallel")
+    assert told.holds is holds
+    assert told.computed.endswith("too late") is holds
+    months = [D(word.strip("$,")) for word in told.computed.split() if word.startswith("$")]
+    # Two workers more, each a cold start and an idle time a day, about: 2 × 30 s × 730 / 24 × $0.00031
+    assert float(months[0] - months[1]) == pytest.approx(2 * 30 * 730 / 24 * 0.00031, abs=0.2)
+
+
+def test_an_article_is_no_attestation() -> None:
+    told = rule(found_for(spec(requires=Requires(compliance=("hipaa",))), bundled()), "PremAI")
+    assert told.holds is None  # nobody's is confirmed: neither theirs nor another's
+    assert "confirmed of nobody" in told.computed
+    assert "cerebrium: hipaa: an article says so" in told.computed
+    assert "modal: hipaa: only on the Enterprise plan" in told.computed
+    assert not [each for each in found_for(spec()).advice if each.topic == "compliance"]
+
+
+def test_not_everybody_runs_in_an_account_of_one_s_own() -> None:
+    told = rule(found_for(spec(requires=Requires(own_infrastructure=True)), bundled()), "private endpoints")
+    assert told.holds is False
+    assert "account of one's own: lambda-sagemaker; in the provider's cloud:" in told.computed
+    assert {"modal", "runpod", "runpod-pod"} <= set(told.computed.replace(",", "").split())

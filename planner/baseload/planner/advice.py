@@ -8,7 +8,7 @@ Nothing is recommended because a rule says so.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,20 @@ from baseload.planner.break_even import BreakEven, Scaled, break_even
 from baseload.planner.cold_start_ways import ColdStarts, cold_share_at, minimum_of, percent, timeout_of
 from baseload.planner.compare.hybrids import is_from_zero, is_steady
 from baseload.planner.compare.row import Comparison, Row, Status
+from baseload.planner.cost import cost_of
+from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.sweep import with_settings
 
 if TYPE_CHECKING:
+    from baseload.planner.cost import Deadline
     from baseload.planner.prices import PriceBook
     from baseload.planner.spec.model import ModelSpec
     from baseload.planner.worker_worth import Worths
 
 FIRST, SECOND = "the first article", "the second article"
 DAY_S, DAY_MIN = 86_400, 1440
+FAST_S = Decimal("0.5")
+"""The first article's real-time answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,11 @@ def advice(
         *_sagemaker_serverless(found),
         *_one_always_on(ways),
         *_shorter_timeout(spec, ways, book),
-        *_requirements(found, spec),
+        *_warm_and_fast(spec, ways, book),
+        *_cheapest_that_stays(found, book),
+        *_batch_in_parallel(spec, book),
+        *_compliance(found, spec),
+        *_own_network(found, spec),
     )
 
 
@@ -267,15 +276,117 @@ def _shorter_timeout(spec: ModelSpec, ways: ColdStarts | None, book: PriceBook) 
     )
 
 
-def _requirements(found: Comparison, spec: ModelSpec) -> Iterator[Advice]:
+def _warm_and_fast(spec: ModelSpec, ways: ColdStarts | None, book: PriceBook) -> Iterator[Advice]:
+    warm = next((each.change for each in ways.ways if each.change.startswith("workers.min")), None) if ways else None
+    service_s = spec.performance.service_time_s
+    if warm is None or service_s is None:
+        return
+    response = cost_of(with_settings(spec, timeout_of(spec), minimum_of(spec) + 1), book).response
+    if response is None or response.p95_s is None:
+        return
+    holds = response.p95_s <= FAST_S
+    full = "for the requests that find that worker full"
+    slow = f"a warm worker spares the cold start, not the service: {_short(service_s)} s on average"
+    yield Advice(
+        topic="an answer within 500 ms",
+        computed=f"with `{warm}` 95 % of the requests are answered within {_short(response.p95_s)} s",
+        rule="for less than 500 ms keep one instance warm",
+        source=FIRST,
+        holds=holds,
+        errs="" if holds else slow if service_s * 3 > FAST_S else full,
+    )
+
+
+def _short(seconds: Decimal) -> str:
+    """Two digits: no latency is known better."""
+    return f"{Decimal(f'{seconds:.2g}').normalize():f}"
+
+
+def _cheapest_that_stays(found: Comparison, book: PriceBook) -> Iterator[Advice]:
+    rows = [row for row in found.of(Status.RANKED) if row.spec is not None and not row.another_precision]
+    steady = [row for row in rows if row.target not in ("hybrid", "sagemaker-serverless") and is_steady(row, book)]
+    theirs = next((row for row in steady if row.target == "lambda-cloud"), None)
+    if theirs is None:
+        return
+    best = steady[0]
+    holds = best.monthly_usd.expected == theirs.monthly_usd.expected
+    yield Advice(
+        topic="the cheapest that stays",
+        computed=f"{best.id} ${best.monthly_usd.expected or 0:,.2f} a month; of Lambda's cloud {theirs.gpus} "
+        f"${theirs.monthly_usd.expected or 0:,.2f}",
+        rule="above 40 % a VM of Lambda's cloud: the lowest always-on cost",
+        source=SECOND,
+        holds=holds,
+        errs="" if holds else "wherever a smaller card is enough, or the same one is rented for less",
+    )
+
+
+def _batch_in_parallel(spec: ModelSpec, book: PriceBook) -> Iterator[Advice]:
+    target = spec.target
+    if not isinstance(target, RunpodTarget) or spec.traffic is None or spec.traffic.batch is None:
+        return
+    if target.workers_max < 2 or target.workers_min > 1:
+        return
+    many, one = cost_of(spec, book), cost_of(replace(spec, target=replace(target, workers_max=1)), book)
+    usd, alone_usd = many.monthly_usd.expected, one.monthly_usd.expected
+    if usd is None or alone_usd is None or many.deadline is None or one.deadline is None:
+        return
+    in_time, alone_in_time = _in_time(many.deadline), _in_time(one.deadline)
+    yield Advice(
+        topic="a batch a day",
+        computed=f"on {target.workers_max} workers ${usd:,.2f} a month{_late(in_time)}, on one "
+        f"${alone_usd:,.2f}{_late(alone_in_time)}",
+        rule="a daily batch in parallel on many GPUs",
+        source=FIRST,
+        holds=in_time and (not alone_in_time or usd <= alone_usd),
+        errs="where one is in time: each worker more is a cold start and an idle time more"
+        if alone_in_time and usd > alone_usd
+        else "",
+    )
+
+
+def _in_time(deadline: Deadline) -> bool:
+    return deadline.takes_s is not None and deadline.takes_s <= deadline.within_s
+
+
+def _late(in_time: bool) -> str:
+    return "" if in_time else ", which is too late"
+
+
+def _compliance(found: Comparison, spec: ModelSpec) -> Iterator[Advice]:
     if not spec.requires.compliance:
         return
-    passing = list(dict.fromkeys(row.target for row in found.of(Status.RANKED) if row.acceptable))
+    passing, said = dict[str, None](), dict[str, str]()
+    for row in found.of(Status.RANKED):
+        if not row.requires_broken and not row.not_known:
+            passing[row.target] = None
+        for each in row.not_known:
+            if each.startswith("compliance ") and "not known: ask" not in each:
+                said.setdefault(row.target, each.removeprefix("compliance "))
+    claims = "".join(f"; {target}: {claim}" for target, claim in said.items())
     yield Advice(
         topic="compliance",
-        computed=f"known to offer all that `requires` says: {', '.join(passing) or 'nothing that has a bill'}",
+        computed=f"confirmed of {', '.join(passing) or 'nobody who has a bill'}{claims}",
         rule="Cerebrium, or PremAI where nobody wants to run GPUs",
         source=SECOND,
-        holds=None if not passing else bool({"cerebrium", "premai"} & set(passing)),
-        errs="others have attestations too",
+        holds=None if not passing else bool({"cerebrium", "premai"} & passing.keys()),
+        errs="an article is no attestation, and others have some too: ask for the report",
+    )
+
+
+def _own_network(found: Comparison, spec: ModelSpec) -> Iterator[Advice]:
+    if not spec.requires.own_infrastructure:
+        return
+    ranked = found.of(Status.RANKED)
+    outside = {row.target for row in ranked if any("own_infrastructure" in why for why in row.requires_broken)}
+    unknown = {row.target for row in ranked if any("own_infrastructure" in why for why in row.not_known)}
+    inside = list(dict.fromkeys(row.target for row in ranked if row.target not in outside | unknown))
+    yield Advice(
+        topic="private data",
+        computed=f"in an account of one's own: {', '.join(inside) or 'nothing that has a bill'}; in the provider's "
+        f"cloud: {', '.join(sorted(outside)) or 'none'}",
+        rule="all platforms have VPC or private endpoints",
+        source=FIRST,
+        holds=False if outside else None,
+        errs="wherever it runs in the provider's cloud" if outside else "",
     )
