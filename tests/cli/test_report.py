@@ -20,8 +20,10 @@ import pytest
 
 from baseload.cli.views.html import data, tag
 from baseload.cli.views.report import Report, html
+from baseload.planner.advice import rounded
 from baseload.planner.compare import Status
 from baseload.planner.cost import Spread
+from baseload.planner.decisions import decisions
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan
 from baseload.planner.prices import bundled
 from baseload.planner.spec import load
@@ -83,7 +85,46 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     plan = make_plan(
         [spec], book, stack="dev", generated_at=datetime(2026, 8, 20, tzinfo=UTC), changes=[changed], limits=None
     )
-    return Report(project="demo", plan=plan, sweeps={spec.name: sweep(spec, book)})
+    swept = sweep(spec, book)
+    decided = decisions(swept.expected, spec, book)
+    return Report(project="demo", plan=plan, sweeps={spec.name: swept}, decisions={spec.name: decided})
+
+
+def test_the_order_changes_where_the_steps_say_so(report: Report) -> None:
+    """The bills of the comparison at each step, priced anew, against the searched rates; both ends are on the page."""
+    text = "\n".join(Seen(html(report)).texts)
+    (swept,), (decided,) = report.sweeps.values(), report.decisions.values()
+    compared = 0
+    for found in decided.break_evens:
+        for crossing in found.crossings:
+            assert f"up to {rounded(crossing.below)} requests a day" in text
+            assert f"from {rounded(crossing.above)} on" in text
+        for rate, comparison in zip(swept.requests_per_day, swept.comparisons, strict=True):
+            bills = {row.id: row.total_usd.expected for row in comparison.of(Status.RANKED)}
+            one, other = bills.get(found.one), bills.get(found.other)
+            if rate is None or one is None or other is None:
+                continue
+            side = found.cheaper  # where nothing changes
+            for crossing in found.crossings:
+                if rate < crossing.above:
+                    side = crossing.cheaper_below if rate <= crossing.below else None
+                    break
+                side = crossing.cheaper_above
+            if side is not None:
+                compared += 1
+                assert side == (found.one if one < other else found.other), (rate, found)
+    assert compared > len(swept.factors)
+
+
+def test_workers_and_ways_to_fewer_cold_starts_stand_on_the_page(report: Report) -> None:
+    text = "\n".join(Seen(html(report)).texts)
+    (decided,) = report.decisions.values()
+    assert decided.worths is not None
+    assert decided.cold_starts is not None
+    assert f"${decided.worths.serverless_usd_per_hour:.2f} an hour" in text
+    for way in decided.cold_starts.ways:
+        assert way.change in text
+        assert way.monthly_usd is None or f"${way.monthly_usd:,.2f}" in text
 
 
 def test_without_a_script_the_page_shows_the_plan_and_its_comparison(report: Report) -> None:
@@ -138,7 +179,10 @@ def test_a_page_of_a_plan_without_any_figure(tmp_path: Path) -> None:
     file.write_text("name: bare\ncontainer: {image: registry.example/a/b:1}\ntarget: {runpod: {gpu: ADA_24}}\n")
     spec, book = load([file])[0], bundled()
     plan = make_plan([spec], book, stack="dev", generated_at=datetime(2026, 8, 20, tzinfo=UTC))
-    text = "\n".join(Seen(html(Report(project="demo", plan=plan, sweeps={"bare": sweep(spec, book)}))).texts)
+    swept = sweep(spec, book)
+    decided = decisions(swept.expected, spec, book)
+    page = Report(project="demo", plan=plan, sweeps={"bare": swept}, decisions={"bare": decided})
+    text = "\n".join(Seen(html(page)).texts)
     assert "unknown" in text
     assert "traffic.requests_per_day" in text
     assert "nan" not in text.lower().split()

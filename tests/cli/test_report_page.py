@@ -238,6 +238,39 @@ def test_every_control_and_table_has_a_name(tab: Tab, page: Path) -> None:
     assert unscoped == 0
 
 
+@pytest.mark.parametrize(("size", "shown"), [(WIDE, "wide"), (PHONE, "narrow")])
+def test_changes_of_the_order_are_marked_between_the_steps(
+    size: tuple[int, int], shown: str, tab: Tab, page: Path
+) -> None:
+    """A mark stands where the curves cross: its letter's own is on other sides of the spec's to its left and right."""
+    tab.open(page.as_uri(), size)
+    marks = tab.value(MARKS % shown)
+    assert marks
+    for mark in marks:
+        assert mark["from"] >= mark["first"]
+        assert mark["to"] <= mark["last"]
+        assert mark["before"] != mark["after"], mark
+
+
+MARKS = """
+(() => {
+  const chart = document.querySelector("[data-model] svg.chart.%s");
+  const places = chart.dataset.places.split(" ").map(Number);
+  const curve = (number) => Object.fromEntries([...chart.querySelectorAll(`.point-${number}`)]
+    .map((point) => [places.findIndex((place) => Math.abs(place - point.getAttribute("cx")) < 0.1),
+                     Number(point.getAttribute("cy"))]));
+  return [...chart.querySelectorAll(".change")].map((mark) => {
+    const from = Number(mark.getAttribute("x")), to = from + Number(mark.getAttribute("width"));
+    const own = curve(0), other = curve(mark.getAttribute("class").split("-")[1]);
+    const dearer = (step) => other[step] < own[step];
+    const before = places.findLastIndex((place, step) => place <= from && step in own && step in other);
+    const after = places.findIndex((place, step) => place >= to && step in own && step in other);
+    return {from, to, first: places[0], last: places.at(-1), before: dearer(before), after: dearer(after)};
+  });
+})()
+"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(scheme: str, tab: Tab, page: Path) -> None:
     """4.5 to 1, as WCAG 2.2 AA asks for (1.4.3); disabled controls are exempt."""

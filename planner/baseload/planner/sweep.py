@@ -80,6 +80,11 @@ class Sweep:
         traffic, idle, least = self.own
         return self.points[traffic][idle][least]
 
+    @property
+    def expected(self) -> Comparison:
+        """All targets at the spec's own traffic."""
+        return self.comparisons[self.own[0]]
+
     def cheapest(self, target: str) -> tuple[Row | None, ...]:
         """By traffic, the smallest expected month on a target with the spec's precision; None where it has none."""
         return tuple(

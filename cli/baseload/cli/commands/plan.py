@@ -109,8 +109,11 @@ def plan(
 def _write_page(file: Path, sources: Sources, made: Plan) -> None:
     from baseload.cli.planning import book_of
     from baseload.cli.views.report import Report, html
+    from baseload.planner.decisions import decisions
     from baseload.planner.sweep import sweep
 
     book = book_of(sources)
     sweeps = {spec.name: sweep(spec, book) for spec in sources.specs}
-    file.write_text(html(Report(project=sources.project.name, plan=made, sweeps=sweeps)), encoding="utf-8")
+    decided = {spec.name: decisions(sweeps[spec.name].expected, spec, book) for spec in sources.specs}
+    report = Report(project=sources.project.name, plan=made, sweeps=sweeps, decisions=decided)
+    file.write_text(html(report), encoding="utf-8")

@@ -27,6 +27,15 @@ class Curve:
     usd: tuple[Decimal | None, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Where a curve and the first one cost the same: from `below` to `above`, as factors of the traffic."""
+
+    curve: int
+    below: Decimal
+    above: Decimal
+
+
 def share(amount: Decimal | None, most: Decimal) -> float:
     """Of the width of a bar."""
     return 0.0 if amount is None or most <= 0 else min(float(amount / most) * ACROSS, ACROSS)
@@ -142,8 +151,12 @@ def by_traffic(
     *,
     label: str,
     narrow: bool = False,
+    changes: Sequence[Change] = (),
 ) -> Html:
-    """Bills by traffic, both by powers of ten; `names` stand below the axis, a line at place `at` of the factors."""
+    """Bills by traffic, both by powers of ten; `names` stand below the axis, a line at place `at` of the factors.
+
+    `changes` are marked on the axis, with the letter of the curve.
+    """
     frame = _Frame(344.0, 300.0, 50.0, 22.0) if narrow else _Frame(860.0, 380.0)
     amounts = [float(usd) for curve in curves for usd in curve.usd if usd]
     low, high = min(amounts) / 1.25, max(amounts) * 1.25
@@ -162,6 +175,7 @@ def by_traffic(
         tag("line", x1=places[at], x2=places[at], y1=frame.top, y2=frame.y(0), class_="at", data_at=True),
         *_curves(curves, places, y),
         *_ends(frame, curves, places, y),
+        *_marks(frame, [each for each in changes if each.above >= factors[0] and each.below <= factors[-1]], x),
     ]
     return tag(
         "svg",
@@ -234,6 +248,20 @@ def _ends(
     over = max((end[0] for end in ends), default=0.0) - frame.y(0)
     for height, place, curve_number in ends:
         yield _letter(int(curve_number), place, height - max(over, 0.0))
+
+
+def _marks(frame: _Frame, changes: Sequence[Change], x: Callable[[float], float]) -> Iterator[Html]:
+    """A bar on the axis and a letter above it, higher where another one is next to it."""
+    placed: list[tuple[float, float]] = []
+    for each in sorted(changes, key=lambda one: one.below):
+        low, high = (min(max(x(float(end)), frame.x(0)), frame.x(1)) for end in (each.below, each.above))
+        low, high = min(low, (low + high) / 2 - 2), max(high, (low + high) / 2 + 2)
+        middle, height = (low + high) / 2, frame.y(0) - 14
+        while any(abs(middle - other) < 17 and abs(height - above) < 17 for other, above in placed):
+            height -= 17
+        placed.append((middle, height))
+        yield tag("rect", x=low, y=frame.y(0) - 3, width=high - low, height=6, class_=f"change change-{each.curve}")
+        yield _letter(each.curve, middle, height)
 
 
 def _letter(number: int, x: float, y: float) -> Html:

@@ -6,6 +6,7 @@ Knows no page and no figures. Attributes that CSP would refuse (`style`, `on…`
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -29,6 +30,32 @@ def tag(name: str, /, *children: str | None, **attributes: str | int | float | b
 def joined(*children: str | None) -> Html:
     """One after the other."""
     return Html("".join(child if isinstance(child, Html) else escape(child) for child in children if child))
+
+
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Sequence[int] = (),
+    class_: str | None = None,
+    caption: Html | None = None,
+) -> Html:
+    """The first cell of a row names it; `caption` is the title with what may change in it."""
+    head = tag("tr", *(tag("th", name, scope="col", class_=_numeric(k, numbers)) for k, name in enumerate(columns)))
+    body = [
+        tag(
+            "tr",
+            tag("th", row[0], scope="row", class_=_numeric(0, numbers)),
+            *(tag("td", cell, class_=_numeric(k, numbers)) for k, cell in enumerate(row[1:], 1)),
+        )
+        for row in rows
+    ]
+    made = tag("table", tag("caption", caption or title), tag("thead", head), tag("tbody", *body), class_=class_)
+    return tag("div", made, class_="scroll", tabindex=0, role="region", aria_label=title)
+
+
+def _numeric(column: int, numbers: Sequence[int]) -> str | None:
+    return "number" if column in numbers else None
 
 
 def data(value: Any, **attributes: str) -> Html:

@@ -19,12 +19,15 @@ from typing import Any
 
 from baseload.cli.terminal import WIDE, Page
 from baseload.cli.views import charts
+from baseload.cli.views import decided as view
 from baseload.cli.views import plan as plan_view
-from baseload.cli.views.html import Html, data, joined, tag
+from baseload.cli.views.html import Html, data, joined, table, tag
 from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, units, usd
+from baseload.planner.break_even import BreakEven
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
 from baseload.planner.cost import Line, ResponseTime, Spread
+from baseload.planner.decisions import Decisions
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.explain import TOTAL
 from baseload.planner.plan import ModelPlan, Plan, Verdict
@@ -59,6 +62,8 @@ class Report:
     plan: Plan
     sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     """By model."""
+    decisions: Mapping[str, Decisions] = field(default_factory=dict)
+    """By model, of its comparison at the expected traffic."""
 
 
 def document(value: Report) -> Mapping[str, Any]:
@@ -155,7 +160,7 @@ def _together(plan: Plan) -> Html:
             _verdict(check.verdict for check in plan.limits),
         ]
     )
-    return _table("All models", ("model", "a month, range", "limits"), rows, numbers=(1,))
+    return table("All models", ("model", "a month, range", "limits"), rows, numbers=(1,))
 
 
 def _month_and_range(month: Spread) -> Html:
@@ -219,7 +224,7 @@ def _prices(plan: Plan) -> Iterator[Html]:
     ]
     if rows:
         columns = ("price", "USD", "per", "read on", "how sure", "source")
-        yield tag("section", tag("h2", "Prices of the plan"), _table("Prices used", columns, rows, numbers=(1,)))
+        yield tag("section", tag("h2", "Prices of the plan"), table("Prices used", columns, rows, numbers=(1,)))
 
 
 def _footer(plan: Plan) -> Html:
@@ -229,32 +234,6 @@ def _footer(plan: Plan) -> Html:
             "written, by the formulas of docs/cost-model.md; the page loads nothing and computes nothing."),
         tag("p", f"Digest of the plan: {plan.digest}", class_="digest"),
     )  # fmt: skip
-
-
-def _table(
-    title: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    numbers: Sequence[int] = (),
-    class_: str | None = None,
-    caption: Html | None = None,
-) -> Html:
-    """The first cell of a row names it; `caption` is the title with what may change in it."""
-    head = tag("tr", *(tag("th", name, scope="col", class_=_numeric(k, numbers)) for k, name in enumerate(columns)))
-    body = [
-        tag(
-            "tr",
-            tag("th", row[0], scope="row", class_=_numeric(0, numbers)),
-            *(tag("td", cell, class_=_numeric(k, numbers)) for k, cell in enumerate(row[1:], 1)),
-        )
-        for row in rows
-    ]
-    table = tag("table", tag("caption", caption or title), tag("thead", head), tag("tbody", *body), class_=class_)
-    return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label=title)
-
-
-def _numeric(column: int, numbers: Sequence[int]) -> str | None:
-    return "number" if column in numbers else None
 
 
 # --------------------------------------------------------------------------------------------------------------- models
@@ -267,7 +246,8 @@ def _models(value: Report) -> Iterator[Html]:
             tag("p", model.target, class_="target"),
             *_said(model, swept),
             *(_own(swept) if swept else []),
-            *(_elsewhere(swept) if swept else []),
+            *(_elsewhere(swept, value.decisions.get(model.name)) if swept else []),
+            *_decided(value.decisions.get(model.name)),
             *_bill(model, value.plan),
             _assumptions(model),
             id=_id(model.name),
@@ -470,8 +450,8 @@ def _split(swept: Sweep) -> Html | None:
         [joined(charts.swatch(number), plan_view.what_is(name)), tag("span", amount, data_part=number)]
         for number, (name, (_, _, amount)) in enumerate(zip(_names(swept), parts, strict=True))
     ]
-    table = _table("What is paid for", ("part", "a month"), rows, numbers=(1,), class_="split")
-    return tag("div", tag("div", drawing, class_="bar"), table, class_="paid")
+    made = table("What is paid for", ("part", "a month"), rows, numbers=(1,), class_="split")
+    return tag("div", tag("div", drawing, class_="bar"), made, class_="paid")
 
 
 def _settings(swept: Sweep) -> Html | None:
@@ -495,7 +475,7 @@ def _settings(swept: Sweep) -> Html | None:
     columns = ("idle timeout", *(f"min {name}" for name in minimums))
     title = "A month, and 95 % of requests within, by setting"
     caption = joined(f"{title}; at ", tag("span", _axes(swept)[0][traffic], data_figure="traffic"))
-    return _table(title, columns, rows, numbers=range(1, len(columns)), class_="settings", caption=caption)
+    return table(title, columns, rows, numbers=range(1, len(columns)), class_="settings", caption=caption)
 
 
 def _setting(point: Point) -> Html:
@@ -503,14 +483,14 @@ def _setting(point: Point) -> Html:
 
 
 # -------------------------------------------------------------------------------------------------------------- targets
-def _elsewhere(swept: Sweep) -> Iterator[Html]:
+def _elsewhere(swept: Sweep, decided: Decisions | None) -> Iterator[Html]:
     found = swept.comparisons[swept.own[0]]
     ranked = found.of(Status.RANKED)
     yield tag(
         "section",
         tag("h3", "All targets"),
         *([_targets(swept), _all(ranked)] if ranked else [tag("p", "No target has a known bill for this spec.")]),
-        *_by_traffic(swept),
+        *_by_traffic(swept, decided),
         *_not_ranked(found),
     )
 
@@ -604,7 +584,7 @@ def _targets(swept: Sweep) -> Html:
     heads = (tag("th", name, scope="col", class_=kind, role="columnheader") for name, kind in columns.items())
     head = tag("tr", *heads, role="row")
     caption = joined("The smallest bills at ", tag("span", _axes(swept)[0][swept.own[0]], data_figure="traffic"))
-    table = tag(  # the roles stay where a narrow screen makes other boxes of the rows
+    made = tag(  # the roles stay where a narrow screen makes other boxes of the rows
         "table",
         tag("caption", caption),
         tag("thead", head, role="rowgroup"),
@@ -612,7 +592,7 @@ def _targets(swept: Sweep) -> Html:
         class_="targets",
         role="table",
     )
-    return tag("div", table, class_="scroll", tabindex=0, role="region", aria_label="Targets by their bill")
+    return tag("div", made, class_="scroll", tabindex=0, role="region", aria_label="Targets by their bill")
 
 
 def _all(ranked: Sequence[Row]) -> Html:
@@ -632,8 +612,8 @@ def _all(ranked: Sequence[Row]) -> Html:
         f"All {plural(len(ranked), 'target, GPU and mode', 'targets, GPUs and modes')} with a bill, expected traffic"
     )
     columns = ("rank", "target, GPU, mode", "a month", "range", "95 % within", "notes")
-    table = _table("All targets at the expected traffic", columns, rows, numbers=(0, 2, 3, 4))
-    return tag("details", tag("summary", title), table, class_="long")
+    made = table("All targets at the expected traffic", columns, rows, numbers=(0, 2, 3, 4))
+    return tag("details", tag("summary", title), made, class_="long")
 
 
 def _details(title: str, *content: str) -> Html:
@@ -672,16 +652,31 @@ def _curves(swept: Sweep) -> list[tuple[charts.Curve, tuple[Row | None, ...]]]:
     ]
 
 
-def _by_traffic(swept: Sweep) -> Iterator[Html]:
+def _decided(decided: Decisions | None) -> Iterator[Html]:
+    if decided is not None:
+        yield from view.workers(decided.worths)
+        yield from view.cold_starts(decided.cold_starts)
+
+
+def _by_traffic(swept: Sweep, decided: Decisions | None) -> Iterator[Html]:
     """The drawing, the same as a table, and where the order changes."""
     curves = _curves(swept)
+    exact = decided.break_evens if decided is not None else ()
     if len(swept.factors) < 2 or not curves:
         return
     at, rates = swept.own[0], [_count(rate) for rate in swept.requests_per_day]
     if any(amount for curve, _ in curves for amount in curve.usd):
         label = "The expected month by traffic, as in the table below"
         drawings = [
-            charts.by_traffic([curve for curve, _ in curves], swept.factors, rates, at, label=label, narrow=narrow)
+            charts.by_traffic(
+                [curve for curve, _ in curves],
+                swept.factors,
+                rates,
+                at,
+                label=label,
+                narrow=narrow,
+                changes=_changes_of_order(swept, [curve.name for curve, _ in curves], exact),
+            )
             for narrow in (False, True)
         ]
         yield tag("div", *drawings, class_="drawing")
@@ -694,10 +689,35 @@ def _by_traffic(swept: Sweep) -> Iterator[Html]:
         rows.append([joined(charts.sample(number), tag("span", curve.name)), *cells])
     title = "The expected month by requests a day, your spec and the cheapest of each target"
     columns = ("target", *rates)
-    yield _table(title, columns, rows, numbers=range(1, len(columns)), class_="traffic")
-    if curves[0][0].name == YOURS and len(curves) > 1:
-        items = [tag("li", tag("b", f"{other.name}: "), _order(curves[0][0], other, rates)) for other, _ in curves[1:]]
-        yield tag("div", tag("h4", "Where the order changes"), tag("ul", *items))
+    yield table(title, columns, rows, numbers=range(1, len(columns)), class_="traffic")
+    own = next((row.id for row in swept.comparisons[at].rows if row.own), None)
+    items = [view.order(each, own, YOURS) for each in exact]
+    if curves[0][0].name == YOURS:
+        told = {_target_of(each) for each in exact}
+        items += [
+            tag("li", tag("b", f"{other.name}: "), _order(curves[0][0], other, rates))
+            for other, _ in curves[1:]
+            if other.name not in told
+        ]
+    if items:
+        note = tag("p", view.HOW_EXACT, class_="quiet") if any(each.crossings for each in exact) else None
+        yield tag("div", tag("h4", "Where the order changes"), tag("ul", *items), note, class_="order")
+
+
+def _target_of(each: BreakEven) -> str | None:
+    """Of the other row; None on the own target, whose curve is the cheapest of all its GPUs and modes."""
+    one, other = (row_id.partition("/")[0] for row_id in (each.one, each.other))
+    return other if other != one else None
+
+
+def _changes_of_order(swept: Sweep, names: Sequence[str], exact: Sequence[BreakEven]) -> list[charts.Change]:
+    rate = swept.requests_per_day[swept.own[0]]
+    return [
+        charts.Change(curve=names.index(str(_target_of(each))), below=one.below / rate, above=one.above / rate)
+        for each in exact
+        for one in each.crossings
+        if rate and _target_of(each) in names
+    ]
 
 
 def _order(own: charts.Curve, other: charts.Curve, rates: Sequence[str]) -> str:
@@ -739,7 +759,7 @@ def _lines(lines: Sequence[Line]) -> Html:
     ]
     rows.append(["together", "", "", "", usd(sum((line.amount_usd for line in lines), Decimal(0)))])
     columns = ("line", "quantity", "unit", "× USD", "= a month")
-    return _table("Lines of the bill", columns, rows, numbers=(1, 3, 4))
+    return table("Lines of the bill", columns, rows, numbers=(1, 3, 4))
 
 
 def _bill(model: ModelPlan, plan: Plan) -> Iterator[Html]:
