@@ -83,8 +83,9 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     methods: list[str] = []
     overloaded = False
     pools: list[tuple[float, Pool]] = []
+    unknown = bool(missing(demand, fleet))
     for part in demand.in_parts():
-        if missing(demand, fleet):
+        if unknown:
             sums["always_on"] += part.share * min(_minimum(part, fleet), fleet.workers_max) * month_s
             continue
         pool = pool_of(demand, fleet, part)

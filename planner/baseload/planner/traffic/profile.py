@@ -79,6 +79,8 @@ class RateProfile:
 
     def times(self, factor: float) -> RateProfile:
         """All rates multiplied."""
+        if factor == 1:
+            return self
         return RateProfile(stretches=tuple(Stretch(s, rate * factor) for s, rate in self.stretches))
 
     def served(self, most_per_s: float) -> RateProfile:
@@ -106,18 +108,23 @@ class RateProfile:
         With `active_share` below 1 each rate is so much higher for that share of its time (for a larger one where that
         would be more than `most_per_s`), and zero for the rest. Shares sum to one, the mean rate is the profile's.
         """
-        total = self.seconds
-        shares: dict[float, float] = {0.0: 0.0}
-        for seconds, rate in self.stretches:
-            active = min(rate / active_share, max(most_per_s, rate))
-            share = rate / active if active > 0 else 0.0
-            shares[active] = shares.get(active, 0.0) + seconds * share / total
-            shares[0.0] += seconds * (1 - share) / total
-        quiet = shares.pop(0.0)
-        nodes = [Node(share, rate) for rate, share in sorted(shares.items())]
-        if len(nodes) > MOST_NODES:
-            nodes = [Node(*node) for node in quadrature(nodes, FINE)]
-        return (Node(quiet, 0.0), *nodes) if quiet > 0 else tuple(nodes)
+        return _nodes(self, active_share, most_per_s if active_share < 1 else math.inf)
+
+
+@lru_cache(maxsize=256)
+def _nodes(profile: RateProfile, active_share: float, most_per_s: float) -> tuple[Node, ...]:
+    total = profile.seconds
+    shares: dict[float, float] = {0.0: 0.0}
+    for seconds, rate in profile.stretches:
+        active = min(rate / active_share, max(most_per_s, rate))
+        share = rate / active if active > 0 else 0.0
+        shares[active] = shares.get(active, 0.0) + seconds * share / total
+        shares[0.0] += seconds * (1 - share) / total
+    quiet = shares.pop(0.0)
+    nodes = [Node(share, rate) for rate, share in sorted(shares.items())]
+    if len(nodes) > MOST_NODES:
+        nodes = [Node(*node) for node in quadrature(nodes, FINE)]
+    return (Node(quiet, 0.0), *nodes) if quiet > 0 else tuple(nodes)
 
 
 # ------------------------------------------------------------------------------------------------- from a spec's words
@@ -136,7 +143,12 @@ def profile_of(traffic: Traffic) -> RateProfile | None:
             return RateProfile(stretches=(Stretch(3600.0 * HOURS, mean_per_s),))
         weights = curve(traffic.curve)
         hours = [mean_per_s * weight for weight in weights]
-    return RateProfile(stretches=tuple(Stretch(3600.0, rate) for rate in hours * (HOURS // len(hours))))
+    return _week(tuple(hours * (HOURS // len(hours))))
+
+
+@lru_cache(maxsize=64)
+def _week(hours: tuple[float, ...]) -> RateProfile:
+    return RateProfile(stretches=tuple(Stretch(3600.0, rate) for rate in hours))
 
 
 def hour_of_week(hour: int) -> str:
