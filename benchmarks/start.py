@@ -1,6 +1,7 @@
 """How long whole commands take, in units of an empty Python process, side by side in one run.
 
-`deploy plan` and `deploy compare` of one spec, with constant traffic and on a business week with a range.
+`deploy plan` and `deploy compare` of one spec, with constant traffic, on a business week with a range, and
+where the month is simulated.
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ def main() -> None:
         flat = spec.read_text(encoding="utf-8")
         week = flat.replace("  requests_per_day: 1000\n", WEEK)
         assert week != flat, "the example has changed"
-        for traffic, text in (("constant traffic", flat), ("a business week, with a range", week)):
+        doubtful = flat.replace("  cold_start: 25s\n", "  cold_start: 25s\n  concurrency: 1\n")
+        assert doubtful != flat, "the example has changed"
+        for traffic, text in (
+            ("constant traffic", flat),
+            ("a business week, with a range", week),
+            ("constant traffic, one request a worker: simulated", doubtful),
+        ):
             spec.write_text(text, encoding="utf-8")
             for command, bound in COMMANDS.items():
                 _measure([deploy, command], f"`deploy {command}` of one spec, {traffic}", bound, root, env)

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate, settled
@@ -50,17 +50,17 @@ class RateProfile:
 
     stretches: tuple[Stretch, ...]
 
-    @property
+    @cached_property
     def seconds(self) -> float:
         """Length of the pattern."""
         return math.fsum(stretch.seconds for stretch in self.stretches)
 
-    @property
+    @cached_property
     def mean_per_s(self) -> float:
         """Mean rate, in requests per second."""
         return math.fsum(seconds * rate for seconds, rate in self.stretches) / self.seconds
 
-    @property
+    @cached_property
     def peak_per_s(self) -> float:
         """Highest rate, in requests per second."""
         return max(rate for _, rate in self.stretches)
@@ -79,9 +79,7 @@ class RateProfile:
 
     def times(self, factor: float) -> RateProfile:
         """All rates multiplied."""
-        if factor == 1:
-            return self
-        return RateProfile(stretches=tuple(Stretch(s, rate * factor) for s, rate in self.stretches))
+        return self if factor == 1 else _times(self, factor)
 
     def served(self, most_per_s: float) -> RateProfile:
         """The rates at which requests are served where no more than `most_per_s` can be: the rest waits its turn.
@@ -109,6 +107,11 @@ class RateProfile:
         would be more than `most_per_s`), and zero for the rest. Shares sum to one, the mean rate is the profile's.
         """
         return _nodes(self, active_share, most_per_s if active_share < 1 else math.inf)
+
+
+@lru_cache(maxsize=256)
+def _times(profile: RateProfile, factor: float) -> RateProfile:
+    return RateProfile(stretches=tuple(Stretch(s, rate * factor) for s, rate in profile.stretches))
 
 
 @lru_cache(maxsize=256)
