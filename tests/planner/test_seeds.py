@@ -10,16 +10,27 @@ import csv
 from collections.abc import Callable
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
 from baseload.planner.cards import CARDS
+from baseload.planner.cost import SEED, Cost, cost_of
 from baseload.planner.errors import UsageError
 from baseload.planner.gpus import POOLS
 from baseload.planner.memory import BYTES_PER_WEIGHT, fit
 from baseload.planner.prices import Price, PriceBook, book, bundled
-from baseload.planner.spec.model import Model, Precision, RunpodTarget
+from baseload.planner.spec.model import (
+    Batch,
+    Limits,
+    Model,
+    ModelSpec,
+    Performance,
+    Precision,
+    RunpodMode,
+    RunpodTarget,
+    Traffic,
+)
 from baseload.planner.targets import named, price
 from baseload.planner.targets.aws import (
     LAMBDA_LONGEST_S,
@@ -29,7 +40,10 @@ from baseload.planner.targets.aws import (
     SagemakerServerless,
 )
 from baseload.planner.targets.bill import Demand, break_even_share, timed, usage
+from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
+from baseload.planner.targets.runpod import RunpodPod
+from baseload.planner.targets.workers import mean_wait_s
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "seed_golden.csv"
 D = Decimal
@@ -42,8 +56,6 @@ NOT_NUMBERS = {
     "S1-arch-01": "a pattern: a function calls an endpoint and waits; priced as lambda-sagemaker",
     "S1-claim-01": "contradicted by the article's own cold starts; only workers that are always on have none",
     "S1-meta-01": "dated 2025, tells facts of 2026: every price row carries its own day",
-    "S1-matrix-01": "wrong in one cell: SageMaker Serverless has no GPU (S1-fact-02)",
-    "S1-matrix-02": "opinions",
     "S1-fact-04": "not confirmed; private models and deployments are billed while idle",
     "S1-fact-06": "wrong: custom models run on Replicate",
     "S1-fact-07": "holds, as a description",
@@ -55,7 +67,6 @@ NOT_NUMBERS = {
         "latencies of vendors, not confirmed and not computable: measure them",
     ),
     **dict.fromkeys(("S1-rule-05", "S1-rule-07", "S1-rule-09"), "a rule of thumb without a figure to test"),
-    **dict.fromkeys(("S1-pat-01", "S1-pat-02", "S1-pat-03", "S1-pat-04"), "a pattern"),
     **dict.fromkeys(("S2-head-01", "S2-tree-00", "S2-tree-01", "S2-start-01"), "a summary of rows below"),
     **dict.fromkeys(("S2-rule-03", "S2-rule-04", "S2-rule-05"), "a rule; its figures are S2-rule-01 and S2-rule-02"),
     **dict.fromkeys(("S2-fact-07", "S2-lat-04", "S2-fact-06"), "a vendor's claim"),
@@ -594,6 +605,158 @@ def test_the_articles_contradict_each_other() -> None:
 def test_lambda_is_two_things() -> None:
     with pytest.raises(UsageError, match="target/ambiguous"):
         named("lambda")
+
+
+# ------------------------------------------------------------------------- scenarios, patterns and matrix, priced again
+PAGE = Path(__file__).parents[2] / "docs" / "seeds.md"
+MISTRAL = Model(id="mistralai/Mistral-7B-Instruct-v0.3", parameters=D("7.25e9"), max_context=8192)
+LLAMA2 = Model(id="meta-llama/Llama-2-70b-hf", parameters=D("68.98e9"), max_context=4096)
+RTX_4090, H100_POD = "NVIDIA GeForce RTX 4090", "NVIDIA H100 80GB HBM3"
+
+
+def flex(gpu: str, workers_max: int, **more: Any) -> RunpodTarget:
+    return RunpodTarget(gpu=gpu, workers_max=workers_max, idle_timeout_s=5, **more)
+
+
+def pod(gpu: str, **more: Any) -> RunpodPod:
+    return RunpodPod(gpu=gpu, tier="community", **more)
+
+
+def planned(
+    target: Any, requests: str, seconds: str, cold_s: str, model: Model = MISTRAL, at_once: int = 1, **traffic: Any
+) -> Cost:
+    """At the bundled prices, simulated where the closed form is in doubt; the same seconds on every GPU."""
+    spec = ModelSpec(
+        name="m",
+        file=Path("m.yaml"),
+        serves=model,
+        traffic=Traffic(requests_per_day=D(requests), **traffic),
+        performance=Performance(service_time_s=D(seconds), cold_start_s=D(cold_s), concurrency=at_once),
+        limits=Limits(),
+        target=target,
+        digest="sha256:0",
+    )
+    return cost_of(spec, TODAY, SEED)
+
+
+LIGHT, MEDIUM, HEAVY = ("1000", "0.1", "20"), ("100000", "1", "60", LLAMA2), ("1000000", "1", "20")
+SURE = 0.03
+"""How far a simulated month may lie from the printed one: twice what a simulation is run to."""
+PRICED: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("light, RunPod", "135", (flex("AMPERE_24", 3), *LIGHT)),
+    ("light, Modal", "381.38", (Modal(gpu="L4", containers_max=3), *LIGHT)),
+    ("light, SageMaker", "822.51", (LambdaSagemaker(instance="ml.g6.xlarge"), *LIGHT)),
+    ("light, a pod", "160.60", (pod("NVIDIA GeForce RTX 3090"), *LIGHT)),
+    ("medium, RunPod", "33700", (flex("ADA_80_PRO", 10, gpu_count=2), *MEDIUM)),
+    ("medium, Modal", "27741.18", (Modal(gpu="H100", gpu_count=2, containers_max=5), *MEDIUM)),
+    ("medium, pods", "7854.80", (pod(H100_POD, gpu_count=2, pods=2), *MEDIUM)),
+    ("heavy, Modal", "66096.39", (Modal(gpu="H100", containers_max=40), *HEAVY)),
+    ("heavy, pods", "25528.10", (pod(H100_POD, pods=13), *HEAVY)),
+    ("heavy, one pod, 16 at once", "1963.70", (pod(H100_POD), *HEAVY, MISTRAL, 16)),
+    ("heavy, RunPod, 16 at once", "3050", (flex("ADA_80_PRO", 5), *HEAVY, MISTRAL, 16)),
+]
+
+
+@seeds("S1-cost-07", "S1-cost-12", "S1-cost-14", "S1-cost-21", "S1-cost-23", "S1-cost-25", "S1-cost-28")
+@pytest.mark.parametrize(("usd", "asked"), [case[1:] for case in PRICED], ids=[case[0] for case in PRICED])
+def test_the_three_scenarios_are_priced(usd: str, asked: tuple[Any, ...]) -> None:
+    month = planned(*asked).monthly_usd.expected
+    assert month is not None
+    if isinstance(asked[0], RunpodTarget):
+        assert float(month) == pytest.approx(float(usd), rel=SURE)
+        assert f"about ${D(usd):,f}" in PAGE.read_text(encoding="utf-8")
+    else:
+        assert month == D(usd)
+        assert_printed(usd)
+
+
+def test_what_the_scenarios_leave_out() -> None:
+    # Light: nearly each request wakes a worker that starts for 20 s and idles for 5 s, and works for a tenth of one.
+    light = planned(flex("AMPERE_24", 3), *LIGHT)
+    assert light.response is not None
+    assert float(light.response.cold_share or 0) == pytest.approx(0.95, abs=0.01)
+    # "100 to 1000 times cheaper than SageMaker": 6 times and twice an endpoint that can hold the model.
+    assert [round(D("822.51") / D(usd), 1) for usd in ("135", "381.38")] == [D("6.1"), D("2.2")]
+    too_large = SagemakerServerless(memory_mb=6144, max_concurrency=1, model_gb=weights_gb("7.25", Precision.FP16))
+    assert price(too_large, Demand(requests_per_day=D(1000), service_s=D("0.1")), TODAY).impossible
+    # Medium: 1.16 in service at once, so one pair of cards is not enough; two are less than a third of serverless.
+    assert any("more arrives" in each.summary for each in planned(pod(H100_POD, gpu_count=2), *MEDIUM).diagnostics)
+    assert 3 * D("7854.80") < D("27741.18")
+    # Heavy: 11.57 at once. On twelve the wait is above a service time, on thirteen it is not; one card needs batching.
+    demand = Demand(requests_per_day=D(1_000_000), service_s=D(1))
+    waits = [mean_wait_s(demand, pods) for pods in (11, 12, 13)]
+    assert waits[0] is None
+    assert D(waits[1] or 0) > 1 > D(waits[2] or 0)
+
+
+@seeds("S1-pat-01")
+def test_a_burst_is_cheaper_from_zero_until_it_is_long() -> None:
+    from_zero, quarter = Modal(gpu="L4", containers_max=3), D("0.25")
+    stays = planned(pod("NVIDIA L4"), "1000", "1.8", "25").monthly_usd.expected
+    bursts = [
+        planned(from_zero, rate, "1.8", "25", active_share=quarter).monthly_usd.expected
+        for rate in ("1000", "3000", "4000")
+    ]
+    evenly = planned(from_zero, "1000", "1.8", "25").monthly_usd.expected
+    assert [stays, evenly, *bursts] == [D(usd) for usd in ("321.20", "415.42", "203.39", "297.54", "339.35")]
+    assert_printed("321.20", "415.42", "203.39", "297.54", "339.35")
+
+
+@seeds("S1-pat-02")
+def test_a_batch_costs_about_the_same_on_one_worker_and_on_forty() -> None:
+    batch = Batch(jobs=20_000, at="02:00", within_s=D(40_000))
+    found = [planned(flex("ADA_24", n), "20000", "1.8", "25", batch=batch) for n in (1, 40)]
+    assert [cost.monthly_usd.expected for cost in found] == [D("339.74"), D("350.96")]
+    assert [cost.deadline.takes_s for cost in found if cost.deadline] == [36_029, 929]  # 10 h, and 15 min 29 s
+    # The same card rented for these ten hours: 36,025 s of each day, 730 / 24 days, at $0.34 an hour.
+    hours = pod(RTX_4090, running_share=D(36_025) / 86_400)
+    assert price(hours, Demand(requests_per_day=D(20_000), service_s=D("1.8")), TODAY).monthly_usd == D("103.49")
+    assert_printed("339.74", "350.96", "103.49")
+
+
+@seeds("S1-pat-03")
+def test_a_warm_worker_is_dearer_than_a_machine_that_stays() -> None:
+    warm = flex("ADA_24", 3, workers_min=1, mode=RunpodMode.ACTIVE)
+    fast, stays = (planned(target, "1000", "0.1", "25") for target in (warm, pod(RTX_4090)))
+    assert stays.monthly_usd.expected == D("248.20")
+    assert float(fast.monthly_usd.expected or 0) == pytest.approx(814.68, rel=SURE)  # 730 h × $1.116, and a few more
+    assert_printed("814.68", "248.20")
+    for target in (warm, pod(RTX_4090)):
+        responses = [planned(target, "1000", seconds, "25").response for seconds in ("0.1", "1.8")]
+        assert [round(each.p95_s or 0, 1) for each in responses if each] == [D("0.3"), D("5.5")]
+
+
+@seeds("S1-pat-04")
+def test_each_model_has_its_own_order() -> None:
+    found = [planned(flex("ADA_24", 3), rate, "1.8", "25").monthly_usd.expected for rate in ("20", "200", "2000")]
+    assert [float(usd or 0) for usd in found] == pytest.approx([6.1, 59, 495], rel=SURE)
+    assert "about $6.1, $59 and $495" in PAGE.read_text(encoding="utf-8")
+    assert (found[1] or 0) < D("248.20") < (found[2] or 0)  # a pod with the same card
+
+
+@seeds("S1-matrix-01", "S1-matrix-02")
+def test_the_matrix() -> None:
+    increments = [row(TODAY, each).increment_s for each in (
+        "runpod/serverless/ADA_24", "modal/serverless/L4", "replicate/deployment/gpu-l40s",
+        "aws/sagemaker-realtime/ml.g6.xlarge@us-east-1",
+    )]  # fmt: skip
+    assert increments == [1] * 4  # by the second, all of them
+
+    def kinds(provider: str, product: str) -> int:
+        found = (entry for entry in TODAY.rows() if (entry.provider, entry.product) == (provider, product))
+        return len({entry.card or entry.gpu for entry in found if entry.count})
+
+    products = (("runpod", "serverless"), ("modal", "serverless"), ("aws", "sagemaker-realtime"))
+    counts = [kinds(*each) for each in (*products, ("replicate", "deployment"))]
+    assert counts == [11, 11, 8, 4]  # "full, full, limited, limited"
+    assert "RunPod 11, Modal 11, SageMaker 8, Replicate 4" in PAGE.read_text(encoding="utf-8")
+    nobody_knows = Rented(provider="replicate", product="deployment", gpu="gpu-l40s")
+    assert planned(nobody_knows, *LIGHT).monthly_usd.expected is None  # when an idle worker of theirs stops
+
+
+def assert_printed(*usd: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [each for each in usd if f"${D(each):,.2f}" not in page] == []
 
 
 # --------------------------------------------------------------------------------------------------------- coverage
