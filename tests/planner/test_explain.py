@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.cost import cents, cost_of, expected_month_usd
-from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, explain
+from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Term, explain, product
 from baseload.planner.prices import bundled
 from baseload.planner.spec.model import (
     Batch,
@@ -68,6 +68,17 @@ def test_the_bounds_of_the_worked_example() -> None:
     assert found["idle"].bounds[0].formula == "(requests + worker starts) × idle timeout × GPUs"
     assert found[TOTAL].quantity == 54_750 + 109_881 + 544_332
     assert found[TOTAL].bounds[0].quantity == 2_628_000
+
+
+def test_long_fractions_are_shown_as_long_as_they_have_to_be() -> None:
+    """50 of the 168 hours of a week: 0.2976190476 × 730 = 217.261904748, as 50 ÷ 168 × 730 = 217.2619047619… rounds."""
+    share, hours, to = Term("mean of the schedule", Decimal(50) / 168), Term("hours", Decimal(730)), Decimal("0.000001")
+    bound = product(Kind.ABOUT, share, hours, to=to)
+    assert (bound.figures, bound.quantity) == ("0.2976190476 × 730", Decimal("217.261905"))
+    more = product(Kind.ABOUT, share, Term("seconds", Decimal(2_628_000)), Term("GPUs", Decimal(8)), to=to)
+    assert (more.figures, more.quantity) == ("0.29761904761905 × 2,628,000 × 8", Decimal("6257142.857143"))
+    whole = product(Kind.ABOUT, Term("requests", Decimal(123_456_789_012)), Term("half", Decimal("0.5")))
+    assert whole.figures == "123,456,789,012 × 0.5"
 
 
 def test_the_sensitivities_are_second_pricings() -> None:

@@ -23,6 +23,7 @@ from baseload.planner.errors import UsageError
 from baseload.planner.plan import PROMISES, Change, FieldChange, Plan, Verdict, make_plan, moved, schema
 from baseload.planner.prices import PriceBook, bundled
 from baseload.planner.spec import load
+from baseload.planner.spec.file import parse_spec
 from baseload.planner.spec.model import (
     Container,
     Limits,
@@ -246,6 +247,32 @@ def test_a_limit_that_the_known_part_breaks_is_breached_although_the_month_is_un
     )
     assert (low.verdict, low.actual) == (Verdict.BREACHED, Decimal("814.68"))
     assert (high.verdict, high.actual) == (Verdict.UNKNOWN, None)
+
+
+def test_a_breach_is_told_at_the_key_that_sets_the_limit() -> None:
+    text = (
+        "name: captions\n"
+        "container: {image: 'registry.example/acme/captions:1'}\n"
+        "traffic: {requests_per_day: 1000}\n"
+        "performance: {service_time: 1.8s, cold_start: 25s}\n"
+        "limits:\n"
+        "  hourly_worst_case_usd: 1000\n"
+        "  monthly_usd: 1\n"
+        "service_level: {p95: 1s, cold_starts: forbidden}\n"
+        "target: {runpod: {gpu: ADA_24}}\n"
+    )
+    found = parse_spec(Path("captions.yaml"), text).spec
+    assert found is not None
+    told = [
+        (item.code, str(item.where))
+        for item in plan(found).diagnostics
+        if item.code in ("plan/limit", "plan/service-level")
+    ]
+    assert told == [
+        ("plan/limit", "captions.yaml:7:3"),
+        ("plan/service-level", "captions.yaml:8:17"),
+        ("plan/service-level", "captions.yaml:8:26"),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------ prices

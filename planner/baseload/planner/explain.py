@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, getcontext
 from enum import StrEnum
+from math import prod
 
 from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd
 from baseload.planner.prices import PriceBook
@@ -19,6 +20,9 @@ from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, Run
 
 STEP = Decimal("0.1")
 """Of a figure, where nothing says how far off it may be."""
+
+LONG = 10
+"""Digits of a figure that are shown in any case."""
 
 TOTAL = "total"
 GPU_SECOND = "GPU-second"
@@ -109,29 +113,43 @@ class Term:
     def __str__(self) -> str:
         return _number(self.value)
 
+    def of_digits(self, digits: int) -> Term:
+        """A fraction with no more digits than that; whole numbers stay."""
+        if self.value == self.value.to_integral_value():
+            return self
+        return replace(self, value=Context(prec=digits, rounding=ROUND_HALF_UP).plus(self.value))
+
 
 def product(
     kind: Kind, *terms: Term, per: tuple[Term, ...] = (), less: tuple[Term, ...] = (), to: Decimal = Decimal(1)
 ) -> Bound:
-    """terms ÷ per − less, never below zero, rounded to a multiple of `to`."""
-    value = Decimal(1)
-    for term in terms:
-        value *= term.value
+    """terms ÷ per − less, never below zero, rounded to a multiple of `to`.
+
+    Long fractions are shown with as many digits as give the same by hand.
+    """
+    exact = _result(terms, per, less, to)
+    for digits in range(LONG, getcontext().prec):
+        short = [tuple(term.of_digits(digits) for term in side) for side in (terms, per, less)]
+        if _result(short[0], short[1], short[2], to) == exact:
+            terms, per, less = short
+            break
     formula, figures = " × ".join(term.name for term in terms), " × ".join(map(str, terms))
     for divisor in per:
-        value /= divisor.value
         formula, figures = f"{formula} ÷ {divisor.name}", f"{figures} ÷ {divisor}"
     if less:
-        taken = Decimal(1)
-        for term in less:
-            taken *= term.value
-        value -= taken
         formula += " − " + " × ".join(term.name for term in less)
         figures += " − " + " × ".join(map(str, less))
+    return Bound(kind=kind, formula=formula, figures=figures, quantity=exact)
+
+
+def _result(terms: tuple[Term, ...], per: tuple[Term, ...], less: tuple[Term, ...], to: Decimal) -> Decimal:
+    value = prod((term.value for term in terms), start=Decimal(1))
+    for divisor in per:
+        value /= divisor.value
+    if less:
+        value -= prod((term.value for term in less), start=Decimal(1))
     rounded = max(value, Decimal(0)).quantize(to, ROUND_HALF_UP)
-    if rounded == rounded.to_integral_value():
-        rounded = rounded.quantize(Decimal(1))
-    return Bound(kind=kind, formula=formula, figures=figures, quantity=rounded)
+    return rounded.quantize(Decimal(1)) if rounded == rounded.to_integral_value() else rounded
 
 
 def _quantities(spec: ModelSpec, cost: Cost) -> Iterator[Quantity]:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from baseload.planner.alternative import Alternative, cheaper
@@ -316,7 +317,7 @@ def make_plan(
         *(
             item
             for (spec, _), model in zip(costs, models, strict=True)
-            for item in _breaches(model.name, model.limits, Location(spec.file))
+            for item in _breaches(model.name, model.limits, Location(spec.file), spec.limits_at)
         ),
         *_breaches("the whole stack", checks, None),
         *remarks(book, prices, generated_at.astimezone(UTC).date(), max_age_days),
@@ -447,12 +448,15 @@ def _check(limit: str, value: Decimal, actual: Decimal | None) -> LimitCheck:
     return LimitCheck(limit=limit, value=value, actual=actual, verdict=verdict)
 
 
-def _breaches(name: str, checks: Sequence[LimitCheck], where: Location | None) -> list[Diagnostic]:
+def _breaches(
+    name: str, checks: Sequence[LimitCheck], where: Location | None, at: Mapping[str, Location] = MappingProxyType({})
+) -> list[Diagnostic]:
+    """At the limit's own place where it is known, else at `where`."""
     return [
         Diagnostic(
             code="plan/service-level" if check.limit in PROMISES else "plan/limit",
             summary=_breach(name, check),
-            where=where,
+            where=at.get(check.limit, where),
             hint="`deploy compare` says which targets keep it"
             if check.limit in PROMISES
             else "change the target or the traffic, or raise the limit",

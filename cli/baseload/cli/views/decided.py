@@ -56,13 +56,13 @@ def workers(found: Worths | None) -> Iterator[Html]:
             f"{percent(found.price_ratio)} of one is cheaper dedicated."
         )
     rows = [_worker(worker, found) for worker in found.workers[:MOST]]
-    columns = ("worker", "billed, of the time", "busy", "would save", "cheaper")
+    columns = ("worker", "billed", "places in use", "saves", "cheaper")
     more = len(found.workers) - MOST
     yield tag(
         "section",
         tag("h3", "What each worker is worth"),
-        tag("p", said),
-        table("Workers, each starting when those before it are full", columns, rows, numbers=(0, 1, 2, 3)),
+        tag("p", f"{said} Each starts when those before it are full."),
+        table("Shares of the time", columns, rows, numbers=(0, 1, 2, 3)),
         tag("p", f"{more} more: `deploy compare --break-even --json`", class_="quiet") if more > 0 else None,
     )
 
@@ -77,13 +77,13 @@ def cold_starts(found: ColdStarts | None) -> Iterator[Html]:
     """What fewer of them cost."""
     if found is None:
         return
-    here = ["as it stands", usd(found.monthly_usd), f"{percent(found.cold_share)} of requests"]
+    here = ["as it stands", usd(found.monthly_usd), percent(found.cold_share)]
     yield tag(
         "section",
         tag("h3", "Fewer cold starts"),
         table(
-            "What each way costs, by the formulas",
-            ("change of the spec", "a month", "cold starts"),
+            "By the formulas",
+            ("change of the spec", "a month, more", "cold starts, each avoided"),
             [here, *map(_way, found.ways)],
             numbers=(1, 2),
         ),
@@ -93,7 +93,7 @@ def cold_starts(found: ColdStarts | None) -> Iterator[Html]:
 def _way(way: Way) -> list[str]:
     """Below the figures what they are more, and what each avoided cold start costs."""
     more = tag("small", signed_usd(way.more_usd)) if way.more_usd is not None else None
-    each = tag("small", f"{usd(way.usd_per_avoided)} each avoided") if way.usd_per_avoided is not None else None
+    each = tag("small", usd(way.usd_per_avoided)) if way.usd_per_avoided is not None else None
     share = UNKNOWN if way.cold_share is None else percent(way.cold_share)
     return [
         joined(way.change, tag("small", way.note) if way.note else None),

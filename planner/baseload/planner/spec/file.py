@@ -13,6 +13,12 @@ from baseload.planner.spec import rules, structure, values
 from baseload.planner.spec.model import ModelSpec
 from baseload.planner.spec.source import Document, parse, read
 
+CHECKS = {
+    "limits": {name: name for name in ("monthly_usd", "hourly_worst_case_usd", "increase_percent")},
+    "service_level": {"p95": "p95_s", "p99": "p99_s", "cold_starts": "cold_share"},
+}
+"""Keys of a spec that a plan checks, and what it calls the checks."""
+
 MOST_PROBLEMS = 100
 """Told per file; a file with more is not the file that was meant."""
 
@@ -74,6 +80,12 @@ def checked(document: Document) -> SpecFile:
             content=values.without_environment(content),
             schedule=sections.schedule,
             target_at=document.key(sections.target_at),
+            limits_at={
+                check: document.key((section, key))
+                for section, checks in CHECKS.items()
+                for key, check in checks.items()
+                if key in content.get(section, {})
+            },
         )
     named = ("name",) not in spoiled and "name" in content
     return SpecFile(

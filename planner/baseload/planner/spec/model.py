@@ -329,6 +329,8 @@ class ModelSpec:
     """The target as the file has it, where `target` is the choice recorded for it."""
     target_at: Location | None = field(default=None, compare=False)
     """Where the file names the target; None where it was made by no file."""
+    limits_at: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
+    """Where the file names each limit and promise, by the name of its check in a plan."""
 
     @property
     def placed(self) -> RunpodTarget | Target:
