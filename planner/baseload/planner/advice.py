@@ -353,11 +353,16 @@ def _late(in_time: bool) -> str:
     return "" if in_time else ", which is too late"
 
 
+def _billed(found: Comparison) -> tuple[Row, ...]:
+    """Those with a bill, whatever their speed."""
+    return (*found.of(Status.RANKED), *found.of(Status.SAME_SPEED))
+
+
 def _compliance(found: Comparison, spec: ModelSpec) -> Iterator[Advice]:
     if not spec.requires.compliance:
         return
     passing, said = dict[str, None](), dict[str, str]()
-    for row in found.of(Status.RANKED):
+    for row in _billed(found):
         if not row.requires_broken and not row.not_known:
             passing[row.target] = None
         for each in row.not_known:
@@ -377,10 +382,10 @@ def _compliance(found: Comparison, spec: ModelSpec) -> Iterator[Advice]:
 def _own_network(found: Comparison, spec: ModelSpec) -> Iterator[Advice]:
     if not spec.requires.own_infrastructure:
         return
-    ranked = found.of(Status.RANKED)
-    outside = {row.target for row in ranked if any("own_infrastructure" in why for why in row.requires_broken)}
-    unknown = {row.target for row in ranked if any("own_infrastructure" in why for why in row.not_known)}
-    inside = list(dict.fromkeys(row.target for row in ranked if row.target not in outside | unknown))
+    rows = _billed(found)
+    outside = {row.target for row in rows if any("own_infrastructure" in why for why in row.requires_broken)}
+    unknown = {row.target for row in rows if any("own_infrastructure" in why for why in row.not_known)}
+    inside = list(dict.fromkeys(row.target for row in rows if row.target not in outside | unknown))
     yield Advice(
         topic="private data",
         computed=f"in an account of one's own: {', '.join(inside) or 'nothing that has a bill'}; in the provider's "
