@@ -116,6 +116,26 @@ def test_the_order_changes_where_the_steps_say_so(report: Report) -> None:
     assert compared > len(swept.factors)
 
 
+def test_a_batch_has_no_rates_to_search_and_keeps_the_steps(tmp_path: Path) -> None:
+    file = tmp_path / "batch.yaml"
+    file.write_text(
+        "name: nightly\ncontainer: {image: registry.example/a/b:1}\n"
+        "traffic: {batch: {jobs: 100, at: '02:00', within: 6h}}\n"
+        "performance: {service_time: 1.8s, cold_start: 25s}\ntarget: {runpod: {gpu: ADA_24}}\n"
+    )
+    spec, book = load([file])[0], bundled()
+    plan, swept = (
+        make_plan([spec], book, stack="dev", generated_at=datetime(2026, 8, 20, tzinfo=UTC)),
+        sweep(spec, book),
+    )
+    decided = decisions(swept.expected, spec, book)
+    assert {each.requests_per_day for each in decided.break_evens} == {None}
+    page = Report(project="demo", plan=plan, sweeps={"nightly": swept}, decisions={"nightly": decided})
+    text = "\n".join(Seen(html(page)).texts)
+    assert re.search("(cheaper|dearer) than your spec", text)
+    assert all(each.why not in text for each in decided.break_evens)
+
+
 def test_workers_and_ways_to_fewer_cold_starts_stand_on_the_page(report: Report) -> None:
     text = "\n".join(Seen(html(report)).texts)
     (decided,) = report.decisions.values()

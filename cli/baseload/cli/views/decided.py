@@ -81,9 +81,10 @@ def cold_starts(found: ColdStarts | None) -> Iterator[Html]:
     yield tag(
         "section",
         tag("h3", "Fewer cold starts"),
+        tag("p", "Below a month is how much it is more; below a share, what each avoided cold start costs."),
         table(
             "By the formulas",
-            ("change of the spec", "a month, more", "cold starts, each avoided"),
+            ("change of the spec", "a month", "cold starts"),
             [here, *map(_way, found.ways)],
             numbers=(1, 2),
         ),

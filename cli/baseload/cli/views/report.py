@@ -661,7 +661,7 @@ def _decided(decided: Decisions | None) -> Iterator[Html]:
 def _by_traffic(swept: Sweep, decided: Decisions | None) -> Iterator[Html]:
     """The drawing, the same as a table, and where the order changes."""
     curves = _curves(swept)
-    exact = decided.break_evens if decided is not None else ()
+    exact = [each for each in decided.break_evens if each.requests_per_day] if decided is not None else []
     if len(swept.factors) < 2 or not curves:
         return
     at, rates = swept.own[0], [_count(rate) for rate in swept.requests_per_day]
