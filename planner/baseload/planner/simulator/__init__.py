@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 import random
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import accumulate, cycle, islice
 from typing import Any, Protocol
 
 from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate
@@ -462,19 +463,17 @@ def _quantiles(histogram: Sequence[int], zeros: int) -> Quantiles:
     total = zeros + sum(histogram)
     if not total:
         return Quantiles(p50=None, p95=None, p99=None)
-    return Quantiles(**{name: _quantile(histogram, zeros, share * total) for name, share in _SHARES.items()})
+    below = list(accumulate(histogram, initial=zeros))
+    return Quantiles(**{name: _quantile(histogram, below, share * total) for name, share in _SHARES.items()})
 
 
 _SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def _quantile(histogram: Sequence[int], zeros: int, rank: float) -> float:
+def _quantile(histogram: Sequence[int], below: Sequence[int], rank: float) -> float:
     """The value below which `rank` of the counted values lie, within its bucket by the logarithm."""
-    if rank <= zeros:
+    bucket = bisect_left(below, rank) - 1
+    if bucket < 0:
         return 0.0
-    below = float(zeros)
-    for bucket, n in enumerate(histogram):
-        if n and below + n >= rank:
-            return math.exp((bucket + (rank - below) / n - events.FIRST_BUCKET) / events.PER_E_FOLD)
-        below += n
-    return math.exp((len(histogram) - events.FIRST_BUCKET) / events.PER_E_FOLD)
+    within = (rank - below[bucket]) / histogram[bucket]
+    return math.exp((bucket + within - events.FIRST_BUCKET) / events.PER_E_FOLD)
