@@ -98,7 +98,7 @@ def test_the_sensitivities_are_second_pricings() -> None:
     # 21,346 starts × 25 s × 0.00031 = 165.43; at 0.000341: 18.67 + 37.47 + 185.62 = 241.76, from 219.77
     assert found["cold_start_billed", "none of it"] == Decimal("-165.43")
     assert found["price", "10 % more"] == Decimal("21.99")
-    assert ("active_share", "25 %") in found
+    assert ("active_share", "20 %") in found
 
 
 def test_what_is_unknown_is_not_explained() -> None:

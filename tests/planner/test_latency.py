@@ -161,7 +161,7 @@ def test_the_best_base_is_the_cheapest_and_a_simulation_of_its_neighbours_may_mo
         pool(0.01, 2, 1, 10, 5, 1, cold_start_billed=0.0),
         pool(1, 2, 4, 1, 60, 3, start_delay_s=4.0),
         pool(0.1, 2, 1, 1, 60, 3, dispatch=Dispatch.BALANCED),
-        pool(0.1, 2, 1, 1, 60, 3, peakedness=3.0),
+        pool(0.1, 2, 1, 1, 60, 3, arrivals_cv=3.0),
         pool(0.1, 2, 1, 1, 60, 3, tracking=TargetTracking(target=1)),
         pool(0.1, 2, 1, 1, 60, 3, schedule=((0.0, 1),)),
     ],
@@ -187,7 +187,7 @@ pools = st.builds(
     workers_min=st.integers(0, 2),
     workers_max=st.sampled_from([2, 3, 10, 1000]),
     dedicated=st.integers(0, 3),
-    peakedness=st.sampled_from([1.0, 1.5, 8.0]),
+    arrivals_cv=st.sampled_from([1.0, 1.5, 8.0]),
     dispatch=st.sampled_from(list(Dispatch)),
 )
 

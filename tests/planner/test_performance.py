@@ -372,7 +372,7 @@ def spec(**given: Any) -> ModelSpec:
         "name": "chat",
         "file": Path("model_specs/chat.yaml"),
         "serves": MISTRAL_7B,
-        "traffic": Traffic(requests_per_day=Decimal(1000), tokens=CHAT),
+        "traffic": Traffic(requests_per_day=Decimal(1000), cv=Decimal(1), tokens=CHAT),
         "performance": Performance(),
         "limits": Limits(),
         "target": RunpodTarget(gpu="ADA_24"),

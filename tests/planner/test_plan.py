@@ -140,7 +140,7 @@ def test_no_traffic_costs_nothing_but_the_always_on_workers() -> None:
 
 
 def test_the_traffic_range_gives_the_ends() -> None:
-    wide = Traffic(requests_per_day=Decimal(1000), range=Range(low=Decimal("0.5"), high=Decimal(2)))
+    wide = Traffic(requests_per_day=Decimal(1000), cv=Decimal(1), range=Range(low=Decimal("0.5"), high=Decimal(2)))
     spread = plan(spec(traffic=wide)).models[0].monthly_usd
     for factor, amount in (("0.5", spread.low), ("1", spread.expected), ("2", spread.high)):
         alone = spec(traffic=Traffic(requests_per_day=1000 * Decimal(factor)))

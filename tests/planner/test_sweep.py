@@ -23,7 +23,7 @@ BOOK = bundled()
 SPEC = """\
 name: example
 container: {image: registry.example/acme/worker:1.0}
-traffic: {requests_per_day: 1000, range: {low: 0.5, high: 2}}
+traffic: {requests_per_day: 1000, cv: 1, range: {low: 0.5, high: 2}}
 performance: {service_time: 1.8s, cold_start: 25s}
 target: {runpod: {gpu: ADA_24, workers: {max: 2}}}
 """

@@ -210,7 +210,7 @@ def test_what_a_target_cannot_do_has_no_price() -> None:
 
 def test_a_modal_model_is_estimated_on_its_card() -> None:
     serves = Model(id="mistralai/Mistral-7B-Instruct-v0.3", parameters=D(7_250_000_000), precision=Precision.FP16)
-    traffic = replace(DAILY, tokens=Tokens(prompt=D(512), output=D(128)))
+    traffic = replace(DAILY, cv=D(1), tokens=Tokens(prompt=D(512), output=D(128)))
     cost = cost_of(spec(Modal(gpu="L40S", containers_max=9), traffic, serves=serves, performance=Performance()), BOOK)
     service = next(item for item in cost.assumptions if item.name == "service_time")
     assert "L40S" in service.source

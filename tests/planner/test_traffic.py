@@ -24,6 +24,7 @@ from baseload.planner.traffic.batch import needed, run_batch
 from baseload.planner.traffic.profile import (
     HOURS,
     MOST_NODES,
+    SESSION_EVERY_S,
     RateProfile,
     Stretch,
     curve,
@@ -76,17 +77,17 @@ stretches = st.lists(
 profiles = stretches.map(lambda found: RateProfile(stretches=tuple(found)))
 
 
-@given(profiles, st.floats(0.001, 1.0), st.floats(0.1, 3.0))
-def test_the_shares_of_the_nodes_sum_to_one_and_keep_the_mean_rate(
-    profile: RateProfile, active_share: float, limit: float
-) -> None:
-    for most_per_s in (math.inf, limit * profile.peak_per_s + 1e-9):
-        nodes = profile.nodes(active_share, most_per_s)
-        assert math.fsum(node.share for node in nodes) == pytest.approx(1)
-        mean = math.fsum(node.share * node.requests_per_s for node in nodes)
-        assert mean == pytest.approx(profile.mean_per_s, rel=1e-9)
-        assert all(node.share > 0 for node in nodes)
-        assert len(nodes) <= MOST_NODES + 1
+@given(profiles, st.floats(0.001, 1.0))
+def test_the_shares_of_the_nodes_sum_to_one_and_keep_the_mean_rate(profile: RateProfile, active_share: float) -> None:
+    sessions = profile.in_sessions(active_share)
+    longest_s = SESSION_EVERY_S * active_share * (1 + 1e-9) if active_share < 1 else math.inf
+    assert all(seconds <= longest_s for seconds, rate in sessions.stretches if rate)
+    nodes = sessions.nodes()
+    assert math.fsum(node.share for node in nodes) == pytest.approx(1)
+    mean = math.fsum(node.share * node.requests_per_s for node in nodes)
+    assert mean == pytest.approx(profile.mean_per_s, rel=1e-9)
+    assert all(node.share > 0 for node in nodes)
+    assert len(nodes) <= MOST_NODES + 1
 
 
 @given(profiles, st.floats(0.0, 1.0))
@@ -174,11 +175,23 @@ def test_one_rate_is_the_plain_estimate() -> None:
 
 
 def test_sessions_by_hand() -> None:
-    # 0.05 a second for a quarter of the time, nothing in the rest
-    constant = RateProfile(stretches=(Stretch(3600, 0.0125),))
+    # 0.05 a second for the first quarter of each hour, nothing in the rest: two rates, and their changes
+    constant = RateProfile(stretches=(Stretch(7200, 0.0125),))
+    assert constant.in_sessions(0.25).stretches == (Stretch(900, 0.05), Stretch(2700, 0.0))
     sessions = estimate_over(POOL, constant, active_share=0.25)
-    assert sessions.billed == pytest.approx(estimate(replace(POOL, arrivals_per_s=0.05)).billed / 4)
+    assert sessions == estimate_over(POOL, RateProfile(stretches=(Stretch(900, 0.05), Stretch(2700, 0.0))))
+    assert sessions.billed > estimate(replace(POOL, arrivals_per_s=0.05)).billed / 4
     assert sessions.method.startswith("approximation: 2 rates, each for itself; of them approximation: set-up epochs")
+
+
+def test_a_rate_that_holds_for_less_than_an_hour_has_a_session_of_its_own() -> None:
+    profile = RateProfile(stretches=(Stretch(600, 1.0), Stretch(600, 0.0), Stretch(5400, 2.0)))
+    assert profile.in_sessions(1.0) == profile
+    assert profile.in_sessions(0.5).stretches == (
+        *(Stretch(300, 2.0), Stretch(300, 0.0)),
+        Stretch(600, 0.0),
+        *(Stretch(1350, 4.0), Stretch(1350, 0.0)) * 2,
+    )
 
 
 @pytest.mark.parametrize("name", list(Curve))
@@ -230,19 +243,33 @@ def test_the_time_zone_moves_no_bill_and_a_daily_profile_is_that_week() -> None:
 def test_an_hourly_profile_without_a_share_has_a_range_with_sessions() -> None:
     hours = f"hourly: {[40] * 24}"
     open_, steady, sessions = (
-        model(text) for text in (f"{{{hours}}}", f"{{{hours}, active_share: 1}}", f"{{{hours}, active_share: 0.25}}")
+        model(f"{{{hours}, cv: 1{share}}}") for share in ("", ", active_share: 1", ", active_share: 0.2")
     )
     assert open_.monthly_usd.expected == steady.monthly_usd.expected == steady.monthly_usd.low
     assert open_.monthly_usd.low == sessions.monthly_usd.expected
     assert [(item.name, item.value, item.monthly_usd) for item in open_.factors] == [
-        ("active_share", "0.25", sessions.monthly_usd.expected)
+        ("active_share", "0.2", sessions.monthly_usd.expected)
     ]
     assert steady.factors == ()
 
 
+def test_traffic_without_a_cv_has_a_range_with_bursts() -> None:
+    volume = "requests_per_day: 40000"
+    open_, poisson, bursty, rare = (model(f"{{{volume}{cv}}}") for cv in ("", ", cv: 1", ", cv: 2", ", cv: 6"))
+    assert open_.monthly_usd.expected == poisson.monthly_usd.expected
+    bills = [usd(item.monthly_usd.expected) for item in (poisson, bursty, rare)]
+    assert (open_.monthly_usd.low, open_.monthly_usd.high) == (min(bills[:2]), max(bills[:2]))
+    assert (open_.widest_usd.low, open_.widest_usd.high) == (min(bills), max(bills))
+    assert [(item.name, item.value, item.monthly_usd) for item in open_.factors] == [("cv", "2", bills[1])]
+    for said in (poisson, bursty):
+        assert said.factors == ()
+        assert said.monthly_usd == said.widest_usd
+        assert said.monthly_usd.low == said.monthly_usd.expected == said.monthly_usd.high
+
+
 def test_the_range_holds_the_combinations_of_its_factors() -> None:
     found = model("{requests_per_day: 1000, curve: business-week, range: {low: 0.5, high: 2}}")
-    assert [item.name for item in found.factors] == ["rate", "rate", "active_share"]
+    assert [item.name for item in found.factors] == ["rate", "rate", "active_share", "cv"]
     assert usd(found.monthly_usd.low) < min(item.monthly_usd for item in found.factors)
     assert usd(found.monthly_usd.high) >= max(item.monthly_usd for item in found.factors)
 
@@ -272,10 +299,18 @@ def test_hours_of_overload_are_named_and_their_work_is_billed_later() -> None:
     assert made.models[0].usd_per_1000_requests is not None
 
 
-def test_a_given_cv_is_said_not_to_be_in_the_closed_form() -> None:
-    names = {item.name: item.value for item in model("{requests_per_day: 1000, cv: 3}").assumptions}
-    assert names["cv"] == "1 (Poisson), where the traffic has 3"
-    assert "cv" not in {item.name for item in model("{requests_per_day: 1000, cv: 1}").assumptions}
+@pytest.mark.parametrize(
+    ("cv", "told"),
+    [
+        ("", "1 (Poisson), in the range also 2, in the widest 6"),
+        (", cv: 3", "3"),
+        (", cv: 1", "1"),
+        (", cv: 0.5", "0.5, in the closed form taken as 1 (Poisson)"),
+    ],
+)
+def test_which_bursts_a_month_has_is_said(cv: str, told: str) -> None:
+    names = {item.name: item.value for item in model(f"{{requests_per_day: 1000{cv}}}").assumptions}
+    assert names["cv"] == told
 
 
 @given(

@@ -26,10 +26,16 @@ MONTH_DAYS = Decimal(730) / 24
 
 GROWTH_MONTHS = (1, 6, 12)
 
-SESSIONS = Decimal("0.25")
+SESSIONS = Decimal("0.20")
 """Share of the time with traffic that the range of an hourly profile also holds, where the spec does not say one.
 
-From hourly means alone, bills of recorded clients were 80 % too high in the median: docs/traffic.md."""
+What that and the next two hold of recorded clients: docs/traffic.md."""
+
+BURSTS = (Decimal(2),)
+"""Coefficients of variation of the gaps between requests that the range also holds, where the spec does not say one."""
+
+WIDEST_BURSTS = (Decimal(6),)
+"""Those that only the widest range holds besides."""
 
 _CENT = Decimal("0.01")
 
@@ -174,6 +180,8 @@ class Cost:
     diagnostics: tuple[Diagnostic, ...]
     performance: Performance
     """The spec's, with what was estimated filled in: that of the expected month."""
+    widest_usd: Spread = field(default_factory=Spread)
+    """`monthly_usd` with bursts that few have."""
     factors: tuple[Factor, ...] = ()
     ends: Ends = field(default_factory=Ends)
     growth: tuple[GrowthMonth, ...] = ()

@@ -1,15 +1,17 @@
 """What a month may cost: the bills at all that is not sure, and of later months; the same for every target.
 
-Knows no price and no target: a `Month` prices a spec at a factor on its rate and a share of active time.
+Knows no price and no target: a `Month` prices a spec at a factor on its rate and a share of active time. What the
+range of recorded clients held stands in docs/traffic.md, "Sessions and bursts".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
 
-from baseload.planner.cost import GROWTH_MONTHS, SESSIONS, Ends, Factor, GrowthMonth, Spread
+from baseload.planner.cost import BURSTS, GROWTH_MONTHS, SESSIONS, WIDEST_BURSTS, Ends, Factor, GrowthMonth, Spread
 from baseload.planner.performance import Estimated
 from baseload.planner.spec.model import ModelSpec, Performance
 
@@ -17,32 +19,79 @@ Month = Callable[[ModelSpec, Decimal, Decimal | None], Decimal]
 """Dollars of a month of a spec at its rate times a factor; the share of active time where the spec has none."""
 
 
-def spread(
-    spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None
-) -> tuple[Spread, Ends]:
+class Range(NamedTuple):
+    """What a month may cost."""
+
+    usd: Spread
+    ends: Ends
+    widest: Spread
+    """With bursts that few have."""
+
+
+class _Case(NamedTuple):
+    """One traffic and speed out of all that may be; None is as the spec says or, where it does not, as expected."""
+
+    performance: Performance
+    factor: Decimal = Decimal(1)
+    share: Decimal | None = None
+    cv: Decimal | None = None
+
+
+def spread(spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None) -> Range:
     """The lowest and highest bill over all that may be: rates × shares of active time × ends of an estimate's band.
 
-    More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves starts.
+    Bursts are added to the expected month and to both ends. More traffic can cost less: where the cold start outlasts
+    the idle timeout, a steadier stream saves starts.
     """
     if expected_usd is None:
-        return Spread(), Ends()
+        return one_month(None)
+    expected = _Case(spec.performance)
     bills = {
-        (factor, share, performance): month_usd(replace(spec, performance=performance), factor, share)
+        case: _usd(spec, month_usd, case)
         for factor in _rates(spec)
         for share in _shares(spec)
         for performance in _performances(spec, guess)
+        for case in [_Case(performance, factor, share)]
     }
-    low, high = min(bills, key=bills.__getitem__), max(bills, key=bills.__getitem__)
-    found = Spread(low=bills[low], expected=expected_usd, high=bills[high])
-    return found, Ends(low=_other_than_expected(spec, *low), high=_other_than_expected(spec, *high))
+    steady = dict.fromkeys([expected, *_ends(bills)])
+    bills |= {case: _usd(spec, month_usd, case) for case in _with_bursts(spec, steady, BURSTS)}
+    low, high = _ends(bills)
+    widest = bills | {case: _usd(spec, month_usd, case) for case in _with_bursts(spec, steady, WIDEST_BURSTS)}
+    return Range(
+        usd=Spread(low=bills[low], expected=expected_usd, high=bills[high]),
+        ends=Ends(low=_other_than_expected(spec, low), high=_other_than_expected(spec, high)),
+        widest=Spread(low=min(widest.values()), expected=expected_usd, high=max(widest.values())),
+    )
 
 
-def _other_than_expected(
-    spec: ModelSpec, factor: Decimal, share: Decimal | None, performance: Performance
-) -> tuple[str, ...]:
-    rate = () if factor == 1 else (f"rate {plain(factor)} times",)
-    active = () if share is None else (f"active_share {plain(share)}",)
-    return (*rate, *active, *(f"{name} {value}" for name, value, _ in _moved_times(spec, performance)))
+def one_month(usd: Decimal | None) -> Range:
+    """The range of a month that is not ranged."""
+    month = Spread(low=usd, expected=usd, high=usd)
+    return Range(month, Ends(), month)
+
+
+def _usd(spec: ModelSpec, month_usd: Month, case: _Case) -> Decimal:
+    return month_usd(_bursty(replace(spec, performance=case.performance), case.cv), case.factor, case.share)
+
+
+def _ends(bills: Mapping[_Case, Decimal]) -> tuple[_Case, _Case]:
+    return min(bills, key=bills.__getitem__), max(bills, key=bills.__getitem__)
+
+
+def _with_bursts(spec: ModelSpec, cases: Iterable[_Case], cvs: Iterable[Decimal]) -> list[_Case]:
+    return [case._replace(cv=cv) for cv in _bursts(spec, cvs) for case in cases]
+
+
+def _bursty(spec: ModelSpec, cv: Decimal | None) -> ModelSpec:
+    return spec if cv is None or spec.traffic is None else replace(spec, traffic=replace(spec.traffic, cv=cv))
+
+
+def _other_than_expected(spec: ModelSpec, case: _Case) -> tuple[str, ...]:
+    rate = () if case.factor == 1 else (f"rate {plain(case.factor)} times",)
+    active = () if case.share is None else (f"active_share {plain(case.share)}",)
+    bursts = () if case.cv is None else (f"cv {plain(case.cv)}",)
+    times = (f"{name} {value}" for name, value, _ in _moved_times(spec, case.performance))
+    return (*rate, *active, *bursts, *times)
 
 
 def factors(
@@ -60,6 +109,10 @@ def factors(
         Factor(name="active_share", value=plain(share), monthly_usd=month_usd(spec, Decimal(1), share))
         for share in _shares(spec)
         if share is not None
+    ]
+    found += [
+        Factor(name="cv", value=plain(cv), monthly_usd=month_usd(_bursty(spec, cv), Decimal(1), None))
+        for cv in _bursts(spec, BURSTS)
     ]
     return tuple(found) + tuple(
         Factor(name=name, value=value, monthly_usd=month_usd(other, Decimal(1), None))
@@ -94,6 +147,13 @@ def _shares(spec: ModelSpec) -> list[Decimal | None]:
     traffic = spec.traffic
     hides = traffic is not None and traffic.active_share is None and bool(traffic.curve or traffic.hourly)
     return [None, SESSIONS] if hides else [None]
+
+
+def _bursts(spec: ModelSpec, cvs: Iterable[Decimal]) -> list[Decimal]:
+    """How bursty requests may be where neither the spec nor a log says it."""
+    traffic = spec.traffic
+    open_ = traffic is not None and traffic.cv is None and traffic.batch is None and bool(traffic.requests_per_day)
+    return list(cvs) if open_ else []
 
 
 def growth(spec: ModelSpec, month_usd: Month, *, known: bool) -> tuple[GrowthMonth, ...]:

@@ -82,7 +82,7 @@ def chain(
     """
     load = rate * service_s
     grows = 1 - 1 / peakedness
-    start = max(0, int(load - 10 * math.sqrt(load) - 12)) if grows == 0 else 0
+    start = max(0, int(load - 10 * math.sqrt(load * peakedness) - 12))
     base = load / peakedness
     weights, weight, total, n = [1.0], 1.0, 1.0, start
     while n < slots:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, doubts, estimate
 from baseload.planner.simulator import Arrivals, Simulated, settled_s, simulate
-from baseload.planner.traffic.profile import RateProfile, Stretch, between, estimate_over
+from baseload.planner.traffic.profile import RateProfile, between, estimate_over
 
 REQUESTS = 400_000
 """Budget of a month after the first try, warm-ups not counted: about a second, uncompiled."""
@@ -51,6 +51,11 @@ class Demand:
     profile: RateProfile
     cv: float = 1.0
     active_share: float = 1.0
+
+    @property
+    def stream(self) -> RateProfile:
+        """The profile with its sessions."""
+        return self.profile.in_sessions(self.active_share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,19 +152,19 @@ def doubts_over(pool: Pool, demand: Demand) -> tuple[str, ...]:
     most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
     if pool.workers_min >= pool.workers_max or profile.mean_per_s <= 0 or profile.mean_per_s >= most_per_s:
         return ()  # exact
-    bursts = () if 0.8 <= demand.cv <= 1.25 else (f"gaps with a coefficient of variation of {demand.cv:.3g}",)
-    nodes = profile.served(most_per_s).nodes(demand.active_share, most_per_s)
+    pool = replace(pool, arrivals_cv=demand.cv)
+    nodes = demand.stream.served(most_per_s).nodes()
     reasons = [doubts(pool.at(rate)) if 0 < rate < most_per_s * (1 - 1e-9) else () for _, rate in nodes]
     if not any(reasons):
-        return bursts
+        return ()
     bills = [share * estimate(pool.at(rate)).billed for share, rate in nodes]
     if math.fsum(bill for bill, why in zip(bills, reasons, strict=True) if why) < MATTERS * math.fsum(bills):
-        return bursts
+        return ()
     found = dict[str, float]()
     for bill, why in zip(bills, reasons, strict=True):
         for reason in why:
             found[reason] = found.get(reason, 0.0) + bill
-    return bursts + tuple(sorted(found, key=lambda reason: (-found[reason], reason)))
+    return tuple(sorted(found, key=lambda reason: (-found[reason], reason)))
 
 
 # ---------------------------------------------------------------------------------------------------------- the figures
@@ -296,15 +301,14 @@ def settles_s(pool: Pool) -> float:
 
 def sample_of(pool: Pool, demand: Demand, requests: int = REQUESTS) -> Sample | None:
     """What one replication is, with `requests` in all of them; None where that is impossible."""
-    profile, share = demand.profile, demand.active_share
+    profile = demand.stream
     if profile.mean_per_s <= 0 or profile.mean_per_s * pool.service_s >= pool.slots:
         return None
     whole = whole_patterns(pool, demand, requests)
     if whole.requests * FEWEST <= requests:
         return whole
-    if share < 1:
-        demand = replace(demand, profile=_in_sessions(pool, profile, share), active_share=1.0)
-    pieces = _pieces(demand.profile.served(pool.slots / pool.service_s))
+    demand = replace(demand, profile=profile, active_share=1.0)
+    pieces = _pieces(profile.served(pool.slots / pool.service_s))
     if len(pieces) == 1:
         return _fits(replace(whole, most=FEWEST), requests)
     return _windows(pool, demand, pieces, requests, whole.told)
@@ -317,50 +321,25 @@ def _fits(sample: Sample, requests: int) -> Sample | None:
 
 def whole_patterns(pool: Pool, demand: Demand, requests: int) -> Sample:
     """Whole patterns of rates, over and over, or long enough for a constant rate to settle."""
-    profile, share = demand.profile, demand.active_share
+    profile = demand.stream
     pieces = _merged(profile)
     constant, at_least_s = len(pieces) == 1, 5 * settles_s(pool)
-    sessions_s = _sessions_s(pool, share) if share < 1 else None
-    if sessions_s:
-        at_least_s = max(at_least_s, 10 * sum(sessions_s))
     wanted_s = requests / (OF_WINDOWS if constant else MOST) / profile.mean_per_s
     if constant:
         seconds = max(wanted_s, at_least_s)
     else:
         at_least_s = math.ceil(at_least_s / profile.seconds) * profile.seconds
         seconds = max(int(wanted_s / profile.seconds) * profile.seconds, at_least_s)
-    arrivals = Arrivals(
-        pieces=((math.inf, profile.mean_per_s),) if constant else pieces, cv=demand.cv, sessions_s=sessions_s
-    )
+    arrivals = Arrivals(pieces=((math.inf, profile.mean_per_s),) if constant else pieces, cv=demand.cv)
     return Sample(
         pool=pool,
         arrivals=arrivals,
         warm_up_s=min(settled_s(pool), 0.2 * seconds),
         seconds=seconds,
         most=min(max(int(requests / (profile.mean_per_s * seconds)), FEWEST), MOST),
-        told=_told(arrivals, len({rate for _, rate in pieces}), share),
+        told=_told(demand),
         taken=duration(seconds) if constant else f"{duration(seconds)}, whole patterns of the traffic",
     )
-
-
-def _sessions_s(pool: Pool, share: float) -> tuple[float, float]:
-    """Lengths of sessions and quiet times, the shorter of them long enough to settle."""
-    rarer_s = 10 * settles_s(pool)
-    return rarer_s * max(share / (1 - share), 1), rarer_s * max((1 - share) / share, 1)
-
-
-def _in_sessions(pool: Pool, profile: RateProfile, share: float) -> RateProfile:
-    """Each rate as one session and one quiet time; never more at once than all slots serve."""
-    most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
-    pieces = _merged(profile)
-    if len(pieces) == 1:
-        pieces = ((sum(_sessions_s(pool, share)), pieces[0][1]),)
-    found = []
-    for seconds, rate in pieces:
-        active = min(rate / share, max(most_per_s, rate))
-        on_s = seconds * rate / active if active > 0 else 0.0
-        found += [(on_s, active), (seconds - on_s, 0.0)]
-    return RateProfile(stretches=tuple(Stretch(seconds, rate) for seconds, rate in found if seconds > 0))
 
 
 def _merged(profile: RateProfile) -> tuple[tuple[float, float], ...]:
@@ -521,13 +500,11 @@ def _levels(pool: Pool, profile: RateProfile) -> Callable[[float], float]:
 
 
 # --------------------------------------------------------------------------------------------------------------- words
-def _told(arrivals: Arrivals, rates: int, share: float) -> str:
-    gaps = "Poisson" if arrivals.cv == 1 else f"gamma gaps, cv {arrivals.cv:.3g}"
+def _told(demand: Demand) -> str:
+    gaps = "Poisson" if demand.cv == 1 else f"gamma gaps, cv {demand.cv:.3g}"
+    rates = len({rate for _, rate in demand.profile.stretches})
     told = f"{gaps} at {f'{rates} rates' if rates > 1 else 'a constant rate'}"
-    if arrivals.sessions_s is None:
-        return told
-    on_s, off_s = arrivals.sessions_s
-    return f"{told}, in sessions of {on_s:,.0f} s with {off_s:,.0f} s between, {share * 100:.3g} % of the time"
+    return told if demand.active_share >= 1 else f"{told}, in sessions, {demand.active_share * 100:.3g} % of each hour"
 
 
 def duration(seconds: float) -> str:

@@ -92,6 +92,8 @@ class ModelPlan:
     limits: tuple[LimitCheck, ...]
     spec: Mapping[str, Any] = field(default_factory=dict)
     """The spec's content without the container's environment, to price it again when the plan is a base."""
+    widest_usd: Spread = field(default_factory=Spread)
+    """`monthly_usd` with bursts that few have."""
     factors: tuple[Factor, ...] = ()
     """Bills at other traffic than expected; the range of the month holds them."""
     ends: Ends = field(default_factory=Ends)
@@ -376,6 +378,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
             *_service_level(spec, cost),
         ),
         spec=_plain_content(spec.content),
+        widest_usd=cost.widest_usd,
         factors=cost.factors,
         ends=cost.ends,
         explanation=explain(spec, cost, book),
@@ -639,6 +642,7 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
         "spec_digest": model.spec_digest,
         "target": model.target,
         "monthly_usd": _spread_json(model.monthly_usd),
+        "widest_monthly_usd": _spread_json(model.widest_usd),
         "split_usd": {
             "busy": _text(split.busy),
             "idle": _text(split.idle),
@@ -955,6 +959,7 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
         assumptions=_assumptions_of(item["assumptions"]),
         limits=_checks_of(item["limits"]),
         spec=item.get("spec", {}),
+        widest_usd=Spread(**_amounts(item.get("widest_monthly_usd", {}))),
         factors=tuple(
             Factor(name=factor["name"], value=factor["value"], monthly_usd=Decimal(factor["monthly_usd"]))
             for factor in item.get("factors", ())

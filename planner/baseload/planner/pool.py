@@ -21,6 +21,7 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
+from baseload.planner.gaps import followers, rest_of_gap
 from baseload.planner.levels import Chain, Level, chain, shares_on
 
 _FOREVER_S = 1e12
@@ -71,8 +72,9 @@ class Pool:
     workers_max: int = 1
     dedicated: int = 0
     """Replicas beside the pool, as concurrent as its workers, that take requests first; the pool gets the overflow."""
-    peakedness: float = 1.0
-    """Variance over mean of the number of requests in service where nothing limits it (z); 1 for a Poisson stream."""
+    arrivals_cv: float = 1.0
+    """Coefficient of variation of the gaps between requests, gamma distributed: 1 is Poisson, and so is what is less
+    in the closed form. The simulation has its own."""
     dispatch: Dispatch = Dispatch.PACKED
 
     # Only the simulation knows these.
@@ -105,6 +107,14 @@ class Pool:
     def load(self) -> float:
         """Mean number of requests in service where nothing limits it."""
         return self.arrivals_per_s * self.service_s
+
+    @property
+    def peakedness(self) -> float:
+        """Variance over mean of the number of requests in service where nothing limits it (z); 1 for a Poisson stream.
+
+        1/(1 − φ(1/S)) − λS with φ the transform of a gap: exact where service times are exponential (GI/M/∞).
+        """
+        return 1 + max(followers(self.arrivals_per_s, self.arrivals_cv, self.service_s) - self.load, 0.0)
 
     @property
     def slots(self) -> int:
@@ -461,18 +471,24 @@ def _epochs(pool: Pool, net: Chain, levels: Sequence[_Worker]) -> _Epochs:
     rate, tau, c, service_s = pool.arrivals_per_s, pool.idle_timeout_s, pool.concurrency, pool.service_s
     births = net.levels[0].births_per_s
     waits_s = pool.cold_start_s + pool.start_delay_s
-    followers = rate * pool.cold_start_s + pool.peakedness - 1
+    after_first = followers(rate, pool.arrivals_cv, pool.cold_start_s)
     # More than that are not started by the followers.
-    most = min(pool.workers_max, int((followers + 8 * math.sqrt(followers) + 12) / c) + 2)
-    extra = _poisson_tail(followers, range(c, most * c, c))
-    spread_s = c / rate * math.fsum(_poisson_tail(followers, range(c + 1, most * c + 1, c)))
+    most = min(pool.workers_max, int((after_first + 8 * math.sqrt(after_first) + 12) / c) + 2)
+    extra = _poisson_tail(after_first, range(c, most * c, c))
+    spread_s = c / rate * math.fsum(_poisson_tail(after_first, range(c + 1, most * c + 1, c)))
     started = 1 + math.fsum(extra)
-    ends = math.exp(-min(births * tau, 600.0))
     busy_s = min((1 / net.empty - 1) / births, _FOREVER_S)
-    tail_s = (1 - ends) / births * (1 + births * min((busy_s + (1 - ends) / births) / ends, _FOREVER_S))
-    clear_s = min(_backlog_s(pool, started, spread_s, followers) * busy_s / service_s, _FOREVER_S)
+    if pool.arrivals_cv > 1:
+        gap, first = (rest_of_gap(rate, pool.arrivals_cv, s, tau) for s in (service_s, pool.cold_start_s + service_s))
+    else:
+        gap = first = rest_of_gap(births, 1.0, 0.0, tau)
+    again_s = min((busy_s + gap.idle_s) / max(gap.ends, 1e-290), _FOREVER_S)
+    tail_s = first.idle_s + (1 - first.ends) * again_s
+    off_s = first.ends * first.off_s + (1 - first.ends) * gap.off_s
+    ends = gap.ends
+    clear_s = min(_backlog_s(pool, started, spread_s, after_first) * busy_s / service_s, _FOREVER_S)
     up_s = spread_s + clear_s + tail_s
-    per_s = 1 / (1 / births + waits_s + up_s)
+    per_s = 1 / (off_s + waits_s + up_s)
 
     lasting = (up_s + pool.start_delay_s) * per_s / max(levels[0].on, 1e-12)
     already = [*extra, *[0.0] * len(levels)]
@@ -491,7 +507,7 @@ def _epochs(pool: Pool, net: Chain, levels: Sequence[_Worker]) -> _Epochs:
         per_s=per_s,
         started=started,
         spread_s=spread_s,
-        followers=followers + rate * pool.start_delay_s,
+        followers=after_first + rate * pool.start_delay_s,
         warm_s=others * tau + still_used_s + clear_s + tail_s + ramp_s,
         ends=ends,
         reused_s=reused_s,
@@ -673,8 +689,8 @@ def doubts(pool: Pool) -> tuple[str, ...]:
             found.append("a start delay, and a timeout hardly longer")
     if pool.dispatch is not Dispatch.PACKED:
         found.append(f"{pool.dispatch} dispatch")
-    if pool.peakedness > 2:
-        found.append("bursts")
+    if not 0.8 <= pool.arrivals_cv <= 1.25:
+        found.append(f"gaps with a coefficient of variation of {pool.arrivals_cv:.3g}")
     left_out = (
         (pool.buffer, "buffer"),
         (pool.requests_per_worker, "start by request count"),

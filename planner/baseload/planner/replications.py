@@ -323,7 +323,7 @@ def _compiled(requests: float) -> bool:
 def _latency(pool: Pool, profile: RateProfile, share: float) -> Latency:
     """The closed form's, over the same rates as the plan's bill."""
     most_per_s = pool.slots / pool.service_s
-    nodes = profile.served(most_per_s).nodes(share, most_per_s)
+    nodes = profile.in_sessions(share).served(most_per_s).nodes()
     return latency_over([(node.share, pool.at(node.requests_per_s)) for node in nodes])
 
 

@@ -63,11 +63,12 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
     def month_usd(other: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
         return bill_of(_target(other), _demand(other, factor, share), book).at_least_usd
 
-    span, ends = spread(spec, month_usd, total, guess)
+    span = spread(spec, month_usd, total, guess)
     return Cost(
         target=_name(_target(spec)),
-        monthly_usd=span,
-        ends=ends,
+        monthly_usd=span.usd,
+        widest_usd=span.widest,
+        ends=span.ends,
         factors=factors(spec, month_usd, total, guess),
         growth=growth(spec, month_usd, known=known),
         split_usd=_split(bill) if lines else Split(),

@@ -53,6 +53,7 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         lines += _bill(model.lines)
     lines += _rows(model.lines, prices, page)
     lines += plan_view.ends(model, page)
+    lines += _widest(model, page)
     lines += wrapped(f"latency: {plan_view.latency(model.response)}", page.width, indent=2, hanging=2)
     for stage in model.response.added if model.response else ():
         ends = " to ".join("unknown" if end is None else f"{end:f} s" for end in (stage.low_s, stage.high_s))
@@ -100,6 +101,15 @@ def _rows(lines: Sequence[Line], prices: Mapping[str, Price], page: Page) -> lis
         multiplied = "" if times == 1 else f"{price.usd} × {times.normalize():f}, "
         found += wrapped(f"price {price.id}: {multiplied}{_read(price)}", page.width, indent=2, hanging=2)
     return found
+
+
+def _widest(model: ModelPlan, page: Page) -> list[str]:
+    """Only where it is wider than the range."""
+    month, widest = model.monthly_usd, model.widest_usd
+    if (widest.low, widest.high) in ((None, None), (month.low, month.high)):
+        return []
+    text = f"widest range, with bursts that few have: {usd(widest.low)} to {usd(widest.high)}"
+    return wrapped(text, page.width, indent=2, hanging=2)
 
 
 def _bill(every: Sequence[Line]) -> list[str]:

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
-from baseload.planner.cost import SESSIONS, Spread
+from baseload.planner.cost import BURSTS, SESSIONS, Spread
 from baseload.planner.on_cards import Times, on_another_platform, times_on
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.rates import quadrature
@@ -84,7 +84,7 @@ class Asked:
 
     expected: Demand
     ends: tuple[tuple[Demand, Demand], ...]
-    """At the low and the high end of the range, by the share of active time."""
+    """At the low and the high end of the range, by the shape of the traffic."""
     high: Demand
     """The most that is asked for, as the spec spreads it over the week."""
 
@@ -108,7 +108,7 @@ class Asked:
         return _at(self.expected, performance, copies)
 
     def demands(self, times: Times, copies: int) -> list[Demand]:
-        """The expected one, then the ends of what the range holds, with each share of active time: the least traffic
+        """The expected one, then the ends of what the range holds, with each shape of the traffic: the least traffic
         served fast, the most served slowly."""
 
         corners = [
@@ -152,10 +152,12 @@ def _coarse(demand: Demand) -> Demand:
 
 def ends_of(traffic: Traffic) -> list[tuple[Traffic, Traffic]]:
     """The least and the most traffic of the range: as the spec spreads it over the week, then in sessions where hourly
-    figures may hide them."""
+    figures may hide them, and in bursts where nothing says how bursty it is."""
     shapes = [traffic]
     if traffic.active_share is None and (traffic.curve or traffic.hourly):
         shapes.append(replace(traffic, active_share=SESSIONS))
+    if traffic.cv is None and traffic.batch is None:
+        shapes += [replace(traffic, cv=cv) for cv in BURSTS]
     return [(_times(shape, shape.range.low), _times(shape, shape.range.high)) for shape in shapes]
 
 

@@ -25,6 +25,10 @@ class Demand:
     """What is asked of a target, and how fast it answers. None is unknown, never zero."""
 
     requests_per_day: Decimal
+    arrivals_cv: Decimal = Decimal(1)
+    """Coefficient of variation of the gaps between requests at a steady rate."""
+    active_share: Decimal = Decimal(1)
+    """Of each hour; the parts have the rates within the sessions, and one has what is quiet."""
     service_s: Decimal | None = None
     """Mean time one request keeps a place on a worker."""
     service_cv: Decimal = Decimal(1)

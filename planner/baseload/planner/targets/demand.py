@@ -40,6 +40,8 @@ def demand_of(spec: ModelSpec, *, factor: Decimal = Decimal(1)) -> Demand | None
         )
     return Demand(
         requests_per_day=(Decimal(profile.mean_per_s) * factor * _DAY_S).quantize(_RATE),
+        arrivals_cv=traffic.cv or Decimal(1),
+        active_share=traffic.active_share or Decimal(1),
         service_s=performance.service_time_s,
         service_cv=performance.service_time_cv,
         cold_start_s=performance.cold_start_s,

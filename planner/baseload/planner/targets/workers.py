@@ -6,13 +6,14 @@ Knows how long workers live, not what they cost. Every time is rounded to the se
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 from baseload.planner.pool import Pool, PoolEstimate, estimate
 from baseload.planner.prices import MONTH_HOURS
 from baseload.planner.targets.bill import Demand, Part
+from baseload.planner.traffic.profile import SESSION_EVERY_S, RateProfile, Stretch, estimate_over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,8 @@ def missing(demand: Demand, fleet: Fleet) -> tuple[str, ...]:
 def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS) -> WorkerTime:
     """The billed time of a month; of the always-on workers alone where a figure is missing.
 
-    Each part of the month is taken as if it lasted: what a change from one to the next costs is not counted.
+    Each part of the month is taken as if it lasted: what a change from one to the next costs is not counted, but for
+    the ends of sessions.
     """
     month_s = month_hours * 3600
     sums = dict.fromkeys(("busy", "idle", "cold_start", "always_on", "starts"), Decimal(0))
@@ -90,7 +92,7 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
             continue
         pool = pool_of(demand, fleet, part)
         pools.append((float(part.share), pool))
-        found = _estimate(pool)
+        found = _with_ends(_estimate(pool), pool, float(demand.active_share))
         overloaded |= found.overloaded
         methods.append(found.method)
         for kind, workers in _billed(found, fleet).items():
@@ -107,11 +109,26 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     )
 
 
+def _with_ends(found: PoolEstimate, pool: Pool, active_share: float) -> PoolEstimate:
+    """Within a session, with what its beginning and end cost put on its time."""
+    if active_share >= 1 or pool.arrivals_per_s <= 0 or found.overloaded:
+        return found
+    hour = RateProfile(stretches=(Stretch(SESSION_EVERY_S, pool.arrivals_per_s * active_share),))
+    whole = estimate_over(pool.at(0.0), hour, active_share)
+    return replace(
+        found,
+        idle=whole.idle / active_share,
+        cold_start=whole.cold_start / active_share,
+        starts_per_s=whole.starts_per_s / active_share,
+    )
+
+
 def pool_of(demand: Demand, fleet: Fleet, part: Part) -> Pool:
     """The fleet in a part of the month as the pool model takes it."""
     minimum = _minimum(part, fleet)
     return Pool(
         arrivals_per_s=float(part.requests_per_day / 86_400),
+        arrivals_cv=float(demand.arrivals_cv),
         service_s=float(demand.service_s or 0),
         service_cv=float(demand.service_cv),
         cold_start_s=float(demand.cold_start_s or 0),

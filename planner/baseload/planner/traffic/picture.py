@@ -133,7 +133,7 @@ def _of_words(spec: ModelSpec, traffic: Traffic) -> Picture:
         hours = [float(batch.jobs) if hour == begin else 0.0 for hour in range(24)]
     active = per_minute = None
     if service_s is not None and batch is None:
-        nodes = profile.nodes(share)
+        nodes = profile.in_sessions(share).nodes()
         active = math.fsum(node.share * -math.expm1(-node.requests_per_s * float(service_s)) for node in nodes)
     if tokens is not None:
         each = float(tokens.prompt + tokens.output)

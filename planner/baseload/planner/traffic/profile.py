@@ -26,6 +26,9 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_NODES = 32
 """More different rates than that are taken together: `rates.quadrature`."""
 
+SESSION_EVERY_S = 3600.0
+"""One session in each: shorter ones, with more ends, cost more. `active_share` is a share of each hour."""
+
 QUIET = 0.1
 """An hour below this share of the busiest one is an off-hour."""
 
@@ -100,13 +103,32 @@ class RateProfile:
                     served += (Stretch(full_s, most_per_s), Stretch(seconds - full_s, rate))
         return RateProfile(stretches=tuple(stretch for stretch in served if stretch.seconds > 0))
 
-    def nodes(self, active_share: float = 1.0, most_per_s: float = math.inf) -> tuple[Node, ...]:
+    def in_sessions(self, active_share: float) -> RateProfile:
+        """One session in each hour (in each rate that holds for less): so much of it, at the rate divided by the share.
+
+        The rest is without traffic.
+        """
+        if active_share >= 1:
+            return self
+        found = list[Stretch]()
+        for seconds, rate in self.stretches:
+            sessions = max(math.ceil(seconds / SESSION_EVERY_S - 1e-9), 1)
+            every_s = seconds / sessions
+            session = (Stretch(every_s * active_share, rate / active_share), Stretch(every_s * (1 - active_share), 0.0))
+            if rate == 0:
+                found.append(Stretch(seconds, 0.0))
+            elif len(self.stretches) == 1:
+                found += session
+            else:
+                found += session * sessions
+        return RateProfile(stretches=tuple(found))
+
+    def nodes(self) -> tuple[Node, ...]:
         """Rates with their shares of the time, at most `MOST_NODES` and one for no traffic, by rate.
 
-        With `active_share` below 1 each rate is so much higher for that share of its time (for a larger one where that
-        would be more than `most_per_s`), and zero for the rest. Shares sum to one, the mean rate is the profile's.
+        Shares sum to one, the mean rate is the profile's.
         """
-        return _nodes(self, active_share, most_per_s if active_share < 1 else math.inf)
+        return _nodes(self)
 
 
 @lru_cache(maxsize=256)
@@ -115,15 +137,11 @@ def _times(profile: RateProfile, factor: float) -> RateProfile:
 
 
 @lru_cache(maxsize=256)
-def _nodes(profile: RateProfile, active_share: float, most_per_s: float) -> tuple[Node, ...]:
-    total = profile.seconds
-    shares: dict[float, float] = {0.0: 0.0}
+def _nodes(profile: RateProfile) -> tuple[Node, ...]:
+    shares: dict[float, float] = {}
     for seconds, rate in profile.stretches:
-        active = min(rate / active_share, max(most_per_s, rate))
-        share = rate / active if active > 0 else 0.0
-        shares[active] = shares.get(active, 0.0) + seconds * share / total
-        shares[0.0] += seconds * (1 - share) / total
-    quiet = shares.pop(0.0)
+        shares[rate] = shares.get(rate, 0.0) + seconds / profile.seconds
+    quiet = shares.pop(0.0, 0.0)
     nodes = [Node(share, rate) for rate, share in sorted(shares.items())]
     if len(nodes) > MOST_NODES:
         nodes = [Node(*node) for node in quadrature(nodes, FINE)]
@@ -186,11 +204,12 @@ def _weight(name: Curve, weekend: bool, hour: int) -> float:
 def estimate_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -> PoolEstimate:
     """What the pool bills under the profile instead of its own rate: its estimates over the rates, and the changes.
 
-    With `active_share` below 1 the sessions are taken as so long that their beginnings and ends do not count.
+    With `active_share` below 1 what it bills under the sessions of the profile.
     """
     pool = settled(pool)
     most_per_s = pool.slots / pool.service_s
-    nodes = profile.served(most_per_s).nodes(active_share, most_per_s)
+    profile = profile.in_sessions(active_share).served(most_per_s)
+    nodes = profile.nodes()
     # A rate at the limit is overload, not a hair below it.
     rates = [rate * (1 + 1e-9) if rate >= most_per_s * (1 - 1e-9) else rate for _, rate in nodes]
     found = [estimate(replace(pool, arrivals_per_s=rate)) for rate in rates]
@@ -204,16 +223,15 @@ def estimate_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -
     busy, idle, cold_start, starts_per_s = (
         mean(getattr(item, key) for item in found) for key in ("busy", "idle", "cold_start", "starts_per_s")
     )
-    if active_share == 1:
-        lingering, herds_per_s = _transitions(pool, profile.served(most_per_s), rates, [item.billed for item in found])
-        starts_per_s += herds_per_s
-        cold_start += herds_per_s * pool.cold_start_s * pool.cold_start_billed
-        # Nobody idles longer than the timeout, before a request or a stop: a bound where workers are rarely on.
-        most_idle = (profile.mean_per_s + starts_per_s) * pool.idle_timeout_s
-        idle = max(idle, min(idle + lingering + herds_per_s * pool.idle_timeout_s, most_idle))
-        room = pool.workers_max - found[0].always_on - busy
-        cold_start = min(cold_start, max(room, 0.0))
-        idle = min(idle, max(room - cold_start, 0.0))
+    lingering, herds_per_s = _transitions(pool, profile, rates, [item.billed for item in found])
+    starts_per_s += herds_per_s
+    cold_start += herds_per_s * pool.cold_start_s * pool.cold_start_billed
+    # Nobody idles longer than the timeout, before a request or a stop: a bound where workers are rarely on.
+    most_idle = (profile.mean_per_s + starts_per_s) * pool.idle_timeout_s
+    idle = max(idle, min(idle + lingering + herds_per_s * pool.idle_timeout_s, most_idle))
+    room = pool.workers_max - found[0].always_on - busy
+    cold_start = min(cold_start, max(room, 0.0))
+    idle = min(idle, max(room - cold_start, 0.0))
     methods = sorted({item.method for item in found if not item.method.startswith("exact: no traffic")})
     exact = all(method.startswith("exact") for method in methods)
     return PoolEstimate(
@@ -245,7 +263,8 @@ def _transitions(pool: Pool, profile: RateProfile, rates: Sequence[float], on: S
     for at, (now, before, stretch) in enumerate(zip(levels, [levels[-1], *levels], profile.stretches, strict=False)):
         if now < before or spare_s > lengths[at - 1]:
             stay_s += _lingering(levels, lengths, at, spare_s)
-        queued = max(0.0, stretch.requests_per_s - before * pool.concurrency / pool.service_s) * pool.cold_start_s
+        queued = max(0.0, stretch.requests_per_s - before * pool.concurrency / pool.service_s)
+        queued *= min(pool.cold_start_s, stretch.seconds)
         if queued > 0.5:
             herd = min(pool.workers_max, before + queued / pool.concurrency + 0.5) - now
             herds += max(herd, 0.0)
