@@ -695,11 +695,11 @@ def test_a_burst_is_cheaper_from_zero_until_it_is_long() -> None:
     stays = planned(pod("NVIDIA L4"), "1000", "1.8", "25").monthly_usd.expected
     bursts = [
         planned(from_zero, rate, "1.8", "25", active_share=quarter).monthly_usd.expected
-        for rate in ("1000", "3000", "4000")
+        for rate in ("1000", "2000", "3000")
     ]
     evenly = planned(from_zero, "1000", "1.8", "25").monthly_usd.expected
-    assert [stays, evenly, *bursts] == [D(usd) for usd in ("321.20", "415.42", "203.39", "297.54", "339.35")]
-    assert_printed("321.20", "415.42", "203.39", "297.54", "339.35")
+    assert [stays, evenly, *bursts] == [D(usd) for usd in ("321.20", "415.42", "221.23", "281.23", "331.69")]
+    assert_printed("321.20", "415.42", "221.23", "281.23", "331.69")
 
 
 @seeds("S1-pat-02")
