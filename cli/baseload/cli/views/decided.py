@@ -87,6 +87,7 @@ def cold_starts(found: ColdStarts | None) -> Iterator[Html]:
             ("change of the spec", "a month", "cold starts"),
             [here, *map(_way, found.ways)],
             numbers=(1, 2),
+            class_="ways",
         ),
     )
 
