@@ -20,6 +20,7 @@ from baseload.planner.spec.model import (
     Performance,
     RunpodMode,
     RunpodTarget,
+    ServiceLevel,
     Tokens,
     Traffic,
 )
@@ -54,6 +55,15 @@ def test_a_shorter_timeout_saves_what_its_own_plan_says() -> None:
     assert found.monthly_usd + found.saves_usd == cost_of(SPEC, BOOK).monthly_usd.expected
     assert there.response is not None
     assert (found.p95_s, found.cold_share) == (there.response.p95_s, there.response.cold_share)
+
+
+def test_a_way_that_breaks_the_service_level_is_none() -> None:
+    found = best(SPEC)
+    assert found is not None
+    assert found.p95_s is not None
+    strict = best(replace(SPEC, service_level=ServiceLevel(p95_s=found.p95_s - D("0.1"))))
+    assert strict is None or (strict.p95_s is not None and strict.p95_s <= found.p95_s - D("0.1"))
+    assert best(replace(SPEC, service_level=ServiceLevel(cold_starts=False))) is None
 
 
 def test_a_worker_that_is_always_on_for_little_may_go() -> None:

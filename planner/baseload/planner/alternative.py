@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost import Cost, cost_of, expected_month_usd
+from baseload.planner.service_level import kept
 from baseload.planner.spec.model import Model, ModelSpec, RunpodMode, RunpodTarget
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Alternative:
 
 
 def cheaper(spec: ModelSpec, cost: Cost, book: PriceBook) -> Alternative | None:
-    """The cheapest way that serves as much as `cost`, which is that of `spec`; None where none saves enough."""
+    """The cheapest way that serves as much as `cost`, which is that of `spec`, at the spec's service level; None where
+    none saves enough."""
     expected = cost.monthly_usd.expected
     if not expected or cost.response is None or cost.response.p95_s is None:
         return None
@@ -52,8 +54,11 @@ def cheaper(spec: ModelSpec, cost: Cost, book: PriceBook) -> Alternative | None:
     priced = [(expected_month_usd(other, book), change, other) for change, other in _ways(spec, cost, book)]
     known = [(usd, change, other) for usd, change, other in priced if usd is not None and usd <= most]
     for usd, change, other in sorted(known, key=lambda way: way[:2]):
-        response = cost_of(other, book).response
-        if response is not None and response.p95_s is not None:  # it serves all that comes
+        there = cost_of(other, book)
+        response = there.response
+        if response is None or response.p95_s is None:  # it does not serve all that comes
+            continue
+        if kept(spec.service_level, response, there.performance):
             return Alternative(
                 change=change,
                 monthly_usd=usd,

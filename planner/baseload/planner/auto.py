@@ -41,7 +41,7 @@ def choose(spec: ModelSpec, book: PriceBook, today: date) -> Choice:
     then = ", then ".join(f"{_name(row)} at {row.total_usd.expected} USD" for row in others[:NEXT])
     because = (
         f"{best.total_usd.expected} USD is the smallest expected month of the {len(good)} ways on RunPod serverless "
-        f"that are all that the spec asks for{f'; then {then}' if then else ''}; prices: {book.name}"
+        f"that meet the whole spec{f'; then {then}' if then else ''}; prices: {book.name}"
     )
     return Choice(target=_content(best), chosen_on=today, because=because)
 

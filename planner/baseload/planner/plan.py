@@ -403,13 +403,7 @@ def _limits(limits: Limits, cost: Cost, change: MonthChange | None) -> tuple[Lim
 
 def _service_level(spec: ModelSpec, cost: Cost) -> Iterator[LimitCheck]:
     """What the provider's own ways add at least counts."""
-    response = cost.response or ResponseTime()
-    found = Latencies(
-        p95_s=response.p95_s,
-        p99_s=response.p99_s,
-        cold_share=response.cold_share,
-        added_s=sum((stage.low_s or Decimal(0) for stage in response.added), Decimal(0)),
-    )
+    found = Latencies.of(cost.response)
     for promise in promises(spec.service_level, found, cost.performance):
         yield replace(_check(promise.name, promise.most, promise.actual), why=promise.why)
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from baseload.planner.latency import service_law
 from baseload.planner.spec.model import Performance, ServiceLevel
+
+if TYPE_CHECKING:
+    from baseload.planner.cost import ResponseTime
 
 SHARES = {"p95_s": 0.95, "p99_s": 0.99}
 
@@ -24,6 +28,18 @@ class Latencies:
     cold_share: Decimal | None = None
     added_s: Decimal = Decimal(0)
     """By the provider's own ways, at least."""
+
+    @classmethod
+    def of(cls, response: ResponseTime | None) -> Latencies:
+        """Those of a bill's response time."""
+        if response is None:
+            return cls()
+        return cls(
+            p95_s=response.p95_s,
+            p99_s=response.p99_s,
+            cold_share=response.cold_share,
+            added_s=sum((stage.low_s or Decimal(0) for stage in response.added), Decimal(0)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +57,12 @@ class Promise:
     def broken(self) -> bool:
         """Unknown is not broken, and not kept either."""
         return self.actual is not None and self.actual > self.most
+
+
+def kept(level: ServiceLevel, response: ResponseTime | None, performance: Performance) -> bool:
+    """Whether all is known to be as promised."""
+    found = promises(level, Latencies.of(response), performance)
+    return all(promise.actual is not None and not promise.broken for promise in found)
 
 
 def promises(level: ServiceLevel, found: Latencies, performance: Performance) -> tuple[Promise, ...]:
