@@ -20,10 +20,10 @@ import pytest
 
 from baseload.cli.views.html import data, tag
 from baseload.cli.views.report import Report, html
-from baseload.planner.advice import rounded
 from baseload.planner.compare import Status
 from baseload.planner.cost import Spread
 from baseload.planner.decisions import decisions
+from baseload.planner.decisions.advice import rounded
 from baseload.planner.plan import Change, FieldChange, Plan, make_plan
 from baseload.planner.prices import bundled
 from baseload.planner.spec import load

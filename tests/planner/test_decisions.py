@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baseload.planner.advice import Advice
 from baseload.planner.base import best_base
-from baseload.planner.break_even import MOST, SAME, BreakEven, Scaled, break_even
-from baseload.planner.cold_start_ways import cold_starts
 from baseload.planner.compare import Comparison, Row, Status, compare
 from baseload.planner.cost import cost_of, expected_month_usd
 from baseload.planner.decisions import Decisions, decisions
+from baseload.planner.decisions.advice import Advice
+from baseload.planner.decisions.break_even import MOST, SAME, BreakEven, Scaled, break_even
+from baseload.planner.decisions.cold_start_ways import cold_starts
+from baseload.planner.decisions.worker_worth import pools_of, worths
 from baseload.planner.errors import UsageError
 from baseload.planner.prices import Price, PriceBook, bundled
 from baseload.planner.spec.model import (
@@ -37,7 +38,6 @@ from baseload.planner.spec.model import (
     Tokens,
     Traffic,
 )
-from baseload.planner.worker_worth import pools_of, worths
 
 D = Decimal
 

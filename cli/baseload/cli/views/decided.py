@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from baseload.cli.views.decisions import MOST, name
 from baseload.cli.views.html import Html, joined, table, tag
 from baseload.cli.views.text import UNKNOWN, signed_usd, usd
-from baseload.planner.advice import rounded
-from baseload.planner.break_even import BreakEven
-from baseload.planner.cold_start_ways import ColdStarts, Way, percent
-from baseload.planner.worker_worth import Worker, Worths
+from baseload.planner.decisions.advice import rounded
+from baseload.planner.decisions.break_even import BreakEven
+from baseload.planner.decisions.cold_start_ways import ColdStarts, Way, percent
+from baseload.planner.decisions.worker_worth import Worker, Worths
 
 HOW_EXACT = (
     "Figures with “up to” and “from” are priced at the rates in question, not read off the steps: the named rows with "

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import UNKNOWN, columns, signed_usd, usd, visible_width, wrapped
-from baseload.planner.advice import Advice, rounded
-from baseload.planner.break_even import BreakEven
-from baseload.planner.cold_start_ways import ColdStarts, Way, percent
 from baseload.planner.decisions import Decisions
+from baseload.planner.decisions.advice import Advice, rounded
+from baseload.planner.decisions.break_even import BreakEven
+from baseload.planner.decisions.cold_start_ways import ColdStarts, Way, percent
+from baseload.planner.decisions.token_price import TokenPrices
+from baseload.planner.decisions.worker_worth import Worths
 from baseload.planner.prices import how_to_enter
-from baseload.planner.token_price import TokenPrices
-from baseload.planner.worker_worth import Worths
 
 MOST = 8
 """Workers that are listed; the others are in `--json`."""

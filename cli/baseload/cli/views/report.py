@@ -23,11 +23,11 @@ from baseload.cli.views import decided as view
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.html import Html, data, joined, table, tag
 from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, units, usd
-from baseload.planner.break_even import BreakEven
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
 from baseload.planner.cost import Line, ResponseTime, Spread
 from baseload.planner.decisions import Decisions
+from baseload.planner.decisions.break_even import BreakEven
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.explain import TOTAL
 from baseload.planner.plan import ModelPlan, Plan, Verdict

@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.break_even import BreakEven, Scaled, break_even
-from baseload.planner.cold_start_ways import ColdStarts, cold_share_at, minimum_of, percent, timeout_of
 from baseload.planner.compare.hybrids import is_from_zero, is_steady
 from baseload.planner.compare.row import Comparison, Row, Status
 from baseload.planner.cost import cost_of
+from baseload.planner.decisions.break_even import BreakEven, Scaled, break_even
+from baseload.planner.decisions.cold_start_ways import ColdStarts, cold_share_at, minimum_of, percent, timeout_of
 from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.sweep import with_settings
 
 if TYPE_CHECKING:
     from baseload.planner.cost import Deadline
+    from baseload.planner.decisions.worker_worth import Worths
     from baseload.planner.prices import PriceBook
     from baseload.planner.spec.model import ModelSpec
-    from baseload.planner.worker_worth import Worths
 
 FIRST, SECOND = "the first article", "the second article"
 DAY_S, DAY_MIN = 86_400, 1440

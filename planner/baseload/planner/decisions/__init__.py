@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.advice import Advice, advice
-from baseload.planner.break_even import BreakEven, break_even, break_evens
-from baseload.planner.cold_start_ways import ColdStarts, cold_starts
+from baseload.planner.decisions.advice import Advice, advice
+from baseload.planner.decisions.break_even import BreakEven, break_even, break_evens
+from baseload.planner.decisions.cold_start_ways import ColdStarts, cold_starts
+from baseload.planner.decisions.token_price import TokenPrices, token_prices
+from baseload.planner.decisions.worker_worth import Worths, worths
 from baseload.planner.errors import UsageError
 from baseload.planner.spec.model import Auto
-from baseload.planner.token_price import TokenPrices, token_prices
-from baseload.planner.worker_worth import Worths, worths
 
 if TYPE_CHECKING:
     from baseload.planner.compare.row import Comparison, Row

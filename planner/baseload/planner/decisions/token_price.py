@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.break_even import BreakEven, break_even
 from baseload.planner.compare.row import Comparison, Row, Status
+from baseload.planner.decisions.break_even import BreakEven, break_even
 
 if TYPE_CHECKING:
     from baseload.planner.prices import PriceBook
