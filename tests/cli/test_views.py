@@ -38,7 +38,18 @@ from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Quantity, 
 from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict, make_plan
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, bundled
-from baseload.planner.spec.model import Container, Limits, Model, ModelSpec, Performance, Range, RunpodTarget, Traffic
+from baseload.planner.spec.model import (
+    Container,
+    Limits,
+    Model,
+    ModelSpec,
+    Performance,
+    Range,
+    RunpodTarget,
+    Schedule,
+    Traffic,
+    Window,
+)
 from baseload.planner.targets.aws import LambdaSagemaker
 from baseload.planner.targets.bill import Stage
 from baseload.planner.targets.modal import Modal
@@ -491,3 +502,21 @@ def test_times_and_columns() -> None:
     assert [seconds(value) for value in (0.44, 12.4, 89, 125, 120)] == ["0.4 s", "12 s", "89 s", "2 min 5 s", "2 min"]
     assert columns([]) == []
     assert columns([["\033[1ma\033[0m", "1"], ["bb", "22"]], align="<>") == ["\033[1ma\033[0m    1", "bb  22"]
+
+
+def test_an_explanation_names_only_a_simulation_that_is_not_refused() -> None:
+    spec = ModelSpec(
+        name="captions",
+        file=Path("captions.yaml"),
+        serves=Container(image="registry.example/acme/worker:1.0"),
+        traffic=Traffic(requests_per_day=Decimal(2000)),
+        performance=Performance(service_time_s=Decimal("1.8"), cold_start_s=Decimal(25), concurrency=30),
+        limits=Limits(),
+        target=RunpodTarget(gpu="ADA_24"),
+        digest="sha256:1",
+    )
+    office = Schedule(windows=(Window(from_minute=480, until_minute=1080, workers_min=1),))
+    for schedule, named in ((None, True), (office, False)):
+        scheduled = replace(spec, schedule=schedule)
+        value = make_plan([scheduled], bundled(), stack="dev", generated_at=datetime(2026, 11, 22, tzinfo=UTC))
+        assert ("deploy simulate captions" in explain.human(value, Page())) is named

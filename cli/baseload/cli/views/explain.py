@@ -62,7 +62,7 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         lines += ["", *_quantity(quantity, page)]
     if model.simulation is not None:
         lines += ["", *_simulation(model.simulation, page)]
-    elif model.target in SIMULATED and any(item.what in MODELLED for item in model.explanation.quantities):
+    elif _can_be_simulated(model):
         lines += ["", f"  by simulation: deploy simulate {model.name}"]
     lines += ["", f"  {page.bold('assumptions')}"]
     left = {item.assumption: item for item in model.explanation.sensitivities}
@@ -72,6 +72,13 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         name = other.assumption.replace("_", " ")
         lines += wrapped(f"{name} {_move(other)}", page.width, indent=4, hanging=2)
     return lines
+
+
+def _can_be_simulated(model: ModelPlan) -> bool:
+    """Whether `deploy simulate` takes it: a schedule it refuses."""
+    modelled = any(item.what in MODELLED for item in model.explanation.quantities)
+    scheduled = any(item.name == "schedule" for item in model.assumptions)
+    return model.target in SIMULATED and modelled and not scheduled
 
 
 def _simulation(found: Simulation, page: Page) -> list[str]:
