@@ -22,8 +22,9 @@ from baseload.planner.gpus import POOLS
 from baseload.planner.performance import service_time
 from baseload.planner.replications import refuse_other_targets, service_times
 from baseload.planner.runpod_cost import pool_of
+from baseload.planner.runpod_simulation import as_simulated
 from baseload.planner.simulator import Simulated, replay
-from baseload.planner.spec.model import Model, ModelSpec, RequestCount, Tokens
+from baseload.planner.spec.model import Model, ModelSpec, Tokens
 from baseload.planner.targets.hardware import cards_of_pool
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def replayed(
             where=Location(spec.file),
             hint="measure and add them, for instance `performance: {service_time: 1.8s, cold_start: 25s}`",
         )
-    pool = _pool(spec, dispatch)
+    pool = as_simulated(pool_of(spec), spec, dispatch)
     stream = iter(log)
     first = next(stream, None)
     if first is None:
@@ -100,13 +101,6 @@ def replayed(
         simulated=seen,
         bill_usd=_bill(spec, cost, seen),
     )
-
-
-def _pool(spec: ModelSpec, dispatch: Dispatch | None) -> Pool:
-    """With RunPod's rules that the closed form only approximates."""
-    scaling, pool = spec.runpod.scaling, pool_of(spec)
-    by_count = scaling.requests if isinstance(scaling, RequestCount) else 0
-    return replace(pool, dispatch=dispatch or pool.dispatch, requests_per_worker=by_count, increment_s=1.0)
 
 
 def _compiled(spec: ModelSpec) -> bool:
