@@ -19,14 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from baseload.planner.base import best_base, confirmed
-from baseload.planner.latency import latency
-from baseload.planner.month import Demand, doubts_over, half_width, mean, simulated_month
 from baseload.planner.pool import Pool, doubts, estimate
-from baseload.planner.rates import quadrature
+from baseload.planner.pool.base import best_base, confirmed
+from baseload.planner.pool.latency import latency
+from baseload.planner.simulated.month import Demand, doubts_over, half_width, mean, simulated_month
 from baseload.planner.simulator import Arrivals, Simulated, simulate
 from baseload.planner.spec.model import Curve
 from baseload.planner.traffic.profile import RateProfile, Stretch, curve, estimate_over
+from baseload.planner.traffic.rates import quadrature
 
 SEEDS = (20261, 20262, 20263)
 FAST = importlib.util.find_spec("numba") is not None

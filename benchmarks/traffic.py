@@ -21,7 +21,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from baseload.planner.cost import Spread
-from baseload.planner.cost_range import spread
+from baseload.planner.cost.ranges import spread
 from baseload.planner.pool import Pool
 from baseload.planner.simulator import replay
 from baseload.planner.spec.model import Container, Limits, ModelSpec, Performance, Range, RunpodTarget, Traffic

@@ -30,11 +30,11 @@ from baseload.engine.interface import (
     StepStarted,
 )
 from baseload.engine.interface import Status as EngineStatus
-from baseload.planner.alternative import Alternative
 from baseload.planner.cost import Ends, Line, ResponseTime, Split, Spread
+from baseload.planner.cost.alternative import Alternative
+from baseload.planner.cost.explain import TOTAL, Bound, Explanation, Kind, Quantity, Sensitivity
 from baseload.planner.diagnostics import Diagnostic, Severity
 from baseload.planner.difference import Causes, Difference, MonthChange
-from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Quantity, Sensitivity
 from baseload.planner.plan import Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict, make_plan
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, bundled

@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baseload.planner.alternative import FROM_SHARE, Alternative, cheaper
 from baseload.planner.cost import cost_of
+from baseload.planner.cost.alternative import FROM_SHARE, Alternative, cheaper
 from baseload.planner.prices import bundled
 from baseload.planner.spec.model import (
     Container,

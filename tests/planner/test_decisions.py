@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baseload.planner.base import best_base
 from baseload.planner.compare import Comparison, Row, Status, compare
 from baseload.planner.cost import cost_of, expected_month_usd
 from baseload.planner.decisions import Decisions, decisions
@@ -23,6 +22,7 @@ from baseload.planner.decisions.break_even import MOST, SAME, BreakEven, Scaled,
 from baseload.planner.decisions.cold_start_ways import cold_starts
 from baseload.planner.decisions.worker_worth import pools_of, worths
 from baseload.planner.errors import UsageError
+from baseload.planner.pool.base import best_base
 from baseload.planner.prices import Price, PriceBook, bundled
 from baseload.planner.spec.model import (
     Auto,

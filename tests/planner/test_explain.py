@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.cost import cents, cost_of, expected_month_usd
-from baseload.planner.explain import TOTAL, Bound, Explanation, Kind, Term, explain, product
+from baseload.planner.cost.explain import TOTAL, Bound, Explanation, Kind, Term, explain, product
 from baseload.planner.prices import bundled
 from baseload.planner.spec.model import (
     Batch,

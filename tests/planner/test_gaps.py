@@ -9,8 +9,8 @@ from itertools import islice, pairwise
 
 import pytest
 
-from baseload.planner.gaps import followers, rest_of_gap, upper_gamma
 from baseload.planner.pool import Pool, estimate
+from baseload.planner.pool.gaps import followers, rest_of_gap, upper_gamma
 from baseload.planner.simulator import Arrivals, simulate
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseload.planner.base import best_base, confirmed, worth
-from baseload.planner.latency import latency, latency_over
-from baseload.planner.levels import chain, shares_on
 from baseload.planner.pool import Dispatch, Pool, TargetTracking, doubts, estimate
+from baseload.planner.pool.base import best_base, confirmed, worth
+from baseload.planner.pool.latency import latency, latency_over
+from baseload.planner.pool.levels import chain, shares_on
 from baseload.planner.simulator import simulate
 
 

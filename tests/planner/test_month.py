@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 
 from baseload.planner.cost import SEED, cost_of, expected_month_usd
 from baseload.planner.difference import Base
-from baseload.planner.month import (
+from baseload.planner.plan import ModelPlan, Plan, make_plan
+from baseload.planner.pool import Pool
+from baseload.planner.prices import bundled
+from baseload.planner.simulated.month import (
     FEWEST,
     FIRST,
     OF_WINDOWS,
@@ -29,9 +32,6 @@ from baseload.planner.month import (
     sample_of,
     simulated_month,
 )
-from baseload.planner.plan import ModelPlan, Plan, make_plan
-from baseload.planner.pool import Pool
-from baseload.planner.prices import bundled
 from baseload.planner.simulator import Arrivals, simulate
 from baseload.planner.spec import load
 from baseload.planner.spec.model import Curve, ModelSpec

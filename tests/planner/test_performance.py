@@ -18,13 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseload.planner.cards import CARDS, RUNPOD
 from baseload.planner.diagnostics import Severity
 from baseload.planner.errors import UsageError
-from baseload.planner.gpus import POOLS
-from baseload.planner.memory import fit
-from baseload.planner.models import TABLE, Shape, shape_of
-from baseload.planner.performance import (
+from baseload.planner.performance.cards import CARDS, RUNPOD
+from baseload.planner.performance.estimate import (
     NARROW,
     STEP_PER_REQUEST_S,
     USUAL,
@@ -38,6 +35,9 @@ from baseload.planner.performance import (
     serve,
     step_s,
 )
+from baseload.planner.performance.gpus import POOLS
+from baseload.planner.performance.memory import fit
+from baseload.planner.performance.models import TABLE, Shape, shape_of
 from baseload.planner.plan import ModelPlan, Plan, make_plan, schema
 from baseload.planner.prices import bundled
 from baseload.planner.spec import load

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from baseload.planner.errors import UsageError
-from baseload.planner.gpus import POOLS
+from baseload.planner.performance.gpus import POOLS
 from baseload.planner.prices import CONFIDENCES, SECONDS, UNITS, PriceBook, book, bundled, read, with_negotiated
 from baseload.planner.prices.table import COLUMNS, REQUIRED, write_table
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseload.planner.pool import Pool, estimate
-from baseload.planner.rates import FINE, quadrature
+from baseload.planner.traffic.rates import FINE, quadrature
 
 
 def test_few_rates_stay_as_they_are() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from baseload.planner.errors import UsageError
 from baseload.planner.prices import bundled
-from baseload.planner.replayed import replayed
+from baseload.planner.simulated.replayed import replayed
 from baseload.planner.spec.file import parse_spec
 from baseload.planner.spec.model import ModelSpec
 from baseload.planner.targets.modal import Modal

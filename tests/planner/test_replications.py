@@ -10,7 +10,7 @@ import pytest
 from baseload.planner.errors import BaseloadError
 from baseload.planner.pool import Dispatch
 from baseload.planner.prices import bundled
-from baseload.planner.replications import Replications, replications
+from baseload.planner.simulated.replications import Replications, replications
 from baseload.planner.spec import load
 from baseload.planner.spec.model import ModelSpec
 

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseload.planner.cost import cost_of
+from baseload.planner.cost.runpod import pool_of
 from baseload.planner.prices import bundled
-from baseload.planner.runpod_cost import pool_of
-from baseload.planner.schedule import WEEK_MINUTES, always_on, minimum_at, minimums, shifts
 from baseload.planner.simulator import Arrivals, simulate
 from baseload.planner.spec.model import (
     Batch,
@@ -29,6 +28,7 @@ from baseload.planner.spec.model import (
     Window,
 )
 from baseload.planner.traffic.profile import HOURS, curve, profile_of
+from baseload.planner.traffic.schedule import WEEK_MINUTES, always_on, minimum_at, minimums, shifts
 
 BOOK = bundled()
 D = Decimal

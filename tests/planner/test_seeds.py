@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from baseload.planner.cards import CARDS
 from baseload.planner.cost import SEED, Cost, cost_of
 from baseload.planner.errors import UsageError
-from baseload.planner.gpus import POOLS
-from baseload.planner.memory import BYTES_PER_WEIGHT, fit
+from baseload.planner.performance.cards import CARDS
+from baseload.planner.performance.gpus import POOLS
+from baseload.planner.performance.memory import BYTES_PER_WEIGHT, fit
 from baseload.planner.prices import Price, PriceBook, book, bundled
 from baseload.planner.spec.model import (
     Batch,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from baseload.planner import errors, gpus
+from baseload.planner import errors
+from baseload.planner.performance import gpus
 from baseload.planner.spec import file, load, load_with_warnings, source, structure
 
 GOOD = """\

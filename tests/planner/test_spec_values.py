@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from baseload.planner import gpus, spec
+from baseload.planner import spec
+from baseload.planner.performance import gpus
 from baseload.planner.prices import bundled
 from baseload.planner.spec import file, model, structure, target_values, values
 from baseload.planner.targets import COMPARED

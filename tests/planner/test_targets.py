@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseload.planner.base import best_base
 from baseload.planner.cost import cost_of
 from baseload.planner.errors import UsageError
 from baseload.planner.pool import Pool
+from baseload.planner.pool.base import best_base
 from baseload.planner.prices import Price, bundled
 from baseload.planner.spec.model import Container, Curve, Limits, ModelSpec, Performance, RunpodTarget, Traffic
 from baseload.planner.targets import COMPARED, TARGETS, named, price

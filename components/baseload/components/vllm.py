@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from baseload.planner.memory import BYTES_PER_WEIGHT
+from baseload.planner.performance.memory import BYTES_PER_WEIGHT
 from baseload.planner.spec.model import Container, Model, ModelSpec
 
 IMAGE = "runpod/worker-v1-vllm:v2.25.2"

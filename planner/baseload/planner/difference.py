@@ -14,9 +14,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 
 from baseload.planner.cost import expected_month_usd
+from baseload.planner.cost.stack import NAME
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import ModelSpec
-from baseload.planner.stack_bill import NAME
 
 _TENTH = Decimal("0.1")
 

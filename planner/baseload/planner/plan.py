@@ -17,7 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from baseload.planner.alternative import Alternative, cheaper
 from baseload.planner.cost import (
     Cost,
     Deadline,
@@ -31,16 +30,17 @@ from baseload.planner.cost import (
     Spread,
     cost_of,
 )
+from baseload.planner.cost.alternative import Alternative, cheaper
+from baseload.planner.cost.explain import Bound, Explanation, Kind, Quantity, Sensitivity, explain
+from baseload.planner.cost.stack import StackBill, stack_bill
 from baseload.planner.diagnostics import Diagnostic, Location, Severity, in_order
 from baseload.planner.difference import Base, Causes, Difference, MonthChange, difference
 from baseload.planner.errors import BaseloadError, UsageError
-from baseload.planner.explain import Bound, Explanation, Kind, Quantity, Sensitivity, explain
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import MONTH_HOURS, Price, PriceBook, how_to_enter
 from baseload.planner.prices.remarks import remarks
 from baseload.planner.service_level import Latencies, promises
 from baseload.planner.spec.model import Limits, ModelSpec
-from baseload.planner.stack_bill import StackBill, stack_bill
 from baseload.planner.targets.bill import Stage
 
 SCHEMA = "baseload.plan/1"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.latency import service_law
+from baseload.planner.pool.latency import service_law
 from baseload.planner.spec.model import Performance, ServiceLevel
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def simulate(
     from baseload.planner.diagnostics import Severity
     from baseload.planner.prices import book_for
     from baseload.planner.prices.remarks import remarks
-    from baseload.planner.replications import ROWS, replications
+    from baseload.planner.simulated.replications import ROWS, replications
 
     rule = _dispatch(dispatch)
     if svg is not None and from_log:
@@ -119,7 +119,7 @@ def _replay(run: Invocation, specs: Sequence[ModelSpec], prices: PriceBook, seed
     from datetime import UTC, datetime
 
     from baseload.cli.views import replay as view
-    from baseload.planner.replayed import replayed
+    from baseload.planner.simulated.replayed import replayed
     from baseload.planner.traffic.log import requests_of
 
     now = datetime.now(UTC)

@@ -10,12 +10,12 @@ from baseload.cli.terminal import Page
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.text import columns, signed_usd, units, usd, wrapped
 from baseload.planner.cost import Line, Simulation
-from baseload.planner.explain import TOTAL, Quantity, Sensitivity
+from baseload.planner.cost.explain import TOTAL, Quantity, Sensitivity
+from baseload.planner.cost.stack import NAME as ITSELF
+from baseload.planner.cost.stack import StackBill
 from baseload.planner.plan import ModelPlan, Plan
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price
-from baseload.planner.stack_bill import NAME as ITSELF
-from baseload.planner.stack_bill import StackBill
 
 MODELLED = {"busy", "idle", "cold_start"}
 """Quantities that no multiplication gives."""

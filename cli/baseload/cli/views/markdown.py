@@ -14,8 +14,8 @@ from baseload.cli.views import explain as explain_view
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.text import plural, seconds, signed_usd, usd
 from baseload.planner.cost import Spread
+from baseload.planner.cost.stack import NAME as ITSELF
 from baseload.planner.plan import LimitCheck, ModelPlan, Plan, Verdict
-from baseload.planner.stack_bill import NAME as ITSELF
 
 MOST = 60_000
 """Characters. GitHub takes comments of 65,536; the rest is for whatever a pipeline puts around this."""

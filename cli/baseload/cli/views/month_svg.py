@@ -13,7 +13,7 @@ from typing import Any
 
 from baseload.cli.views.simulate import length
 from baseload.planner.errors import UsageError
-from baseload.planner.replications import Replications, Slot
+from baseload.planner.simulated.replications import Replications, Slot
 
 SLOTS = 96
 """Of the time drawn: a quarter of an hour each where that is a day."""

@@ -11,14 +11,14 @@ from baseload.cli.terminal import Page
 from baseload.cli.views.resources import SIGNS, label
 from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, signed_usd, usd, visible_width, wrapped
 from baseload.engine.interface import SECRET, Op
-from baseload.planner.alternative import Alternative
 from baseload.planner.cost import Deadline, ResponseTime, Spread
+from baseload.planner.cost.alternative import Alternative
+from baseload.planner.cost.explain import Sensitivity
+from baseload.planner.cost.stack import NAME as ITSELF
+from baseload.planner.cost.stack import StackBill
 from baseload.planner.difference import Causes, Difference, MonthChange
-from baseload.planner.explain import Sensitivity
 from baseload.planner.plan import PROMISES, Change, FieldChange, LimitCheck, ModelPlan, Plan, Verdict
 from baseload.planner.prices import MONTH_HOURS
-from baseload.planner.stack_bill import NAME as ITSELF
-from baseload.planner.stack_bill import StackBill
 
 NAMES = MappingProxyType(
     {

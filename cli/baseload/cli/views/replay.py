@@ -9,7 +9,7 @@ from baseload.cli.terminal import Page
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.text import UNKNOWN, columns, seconds, usd, wrapped
 from baseload.planner.cost import ResponseTime
-from baseload.planner.replayed import Replayed
+from baseload.planner.simulated.replayed import Replayed
 
 DAY_S = 86_400
 

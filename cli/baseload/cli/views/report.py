@@ -26,12 +26,12 @@ from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, units,
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
 from baseload.planner.cost import Line, ResponseTime, Spread
+from baseload.planner.cost.explain import TOTAL
+from baseload.planner.cost.stack import NAME as ITSELF
 from baseload.planner.decisions import Decisions
 from baseload.planner.decisions.break_even import BreakEven
 from baseload.planner.diagnostics import Diagnostic
-from baseload.planner.explain import TOTAL
 from baseload.planner.plan import ModelPlan, Plan, Verdict
-from baseload.planner.stack_bill import NAME as ITSELF
 from baseload.planner.sweep import Point, Sweep
 from baseload.planner.targets import TARGETS
 

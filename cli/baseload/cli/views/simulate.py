@@ -7,9 +7,9 @@ from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.text import UNKNOWN, columns, wrapped
-from baseload.planner.explain import TOTAL
-from baseload.planner.month import TOLERANCE
-from baseload.planner.replications import Figure, Replications, Slot
+from baseload.planner.cost.explain import TOTAL
+from baseload.planner.simulated.month import TOLERANCE
+from baseload.planner.simulated.replications import Figure, Replications, Slot
 
 NAMES = {"busy": "busy", "idle": "idle", "cold_start": "cold starts", "always_on": "always on", TOTAL: "together"}
 ROOMY = 80

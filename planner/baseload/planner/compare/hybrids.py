@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from baseload.planner.compare.priced import Question, bills_row
 from baseload.planner.compare.row import Row, Status
 from baseload.planner.cost import cents
-from baseload.planner.on_cards import Times
+from baseload.planner.performance.on_cards import Times
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.targets.aws import SagemakerServerless

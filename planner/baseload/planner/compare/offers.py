@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from baseload.planner.cards import CARDS, RUNPOD, Card
-from baseload.planner.on_cards import COUNTS, fewest_gpus
+from baseload.planner.performance.cards import CARDS, RUNPOD, Card
+from baseload.planner.performance.on_cards import COUNTS, fewest_gpus
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import ModelSpec
 from baseload.planner.targets.hardware import Hardware

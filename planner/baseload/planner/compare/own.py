@@ -10,7 +10,7 @@ from baseload.planner.compare.priced import Question, added, extras
 from baseload.planner.compare.rented import from_least
 from baseload.planner.compare.row import Row, Status, judged, timed, unknown_figure
 from baseload.planner.cost import Cost, cost_of
-from baseload.planner.on_cards import Times
+from baseload.planner.performance.on_cards import Times
 from baseload.planner.spec.model import Auto, RunpodTarget
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.hybrid import Hybrid

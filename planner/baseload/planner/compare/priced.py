@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
 from baseload.planner.cost import BURSTS, SESSIONS, Spread
-from baseload.planner.on_cards import Times, on_another_platform, times_on
+from baseload.planner.performance.on_cards import Times, on_another_platform, times_on
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.rates import quadrature
 from baseload.planner.spec.model import Auto, Container, Model, ModelSpec, Performance, Precision, Range, Traffic
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.bill import Bill, Demand, Part, Stage, cents
@@ -19,9 +18,10 @@ from baseload.planner.targets.demand import demand_of
 from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import Hardware, hardware_of
 from baseload.planner.targets.workers import Fleet, mean_wait_s
+from baseload.planner.traffic.rates import quadrature
 
 if TYPE_CHECKING:
-    from baseload.planner.cards import Card
+    from baseload.planner.performance.cards import Card
     from baseload.planner.targets import Target
 
 MOST_STEADY = 1_000

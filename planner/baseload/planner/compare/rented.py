@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from baseload.planner.compare.offers import Offer, offers
 from baseload.planner.compare.priced import MOST_STEADY, Question, priced_row
 from baseload.planner.compare.row import Row, Status, judged
-from baseload.planner.on_cards import Times, does_not_fit
+from baseload.planner.performance.on_cards import Times, does_not_fit
 from baseload.planner.pool import Assumption
 from baseload.planner.spec.model import Model, ModelSpec, RunpodTarget
 from baseload.planner.targets.aws import LambdaSagemaker

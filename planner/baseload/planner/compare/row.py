@@ -10,13 +10,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from baseload.planner.cost import ResponseTime, Spread
-from baseload.planner.latency import law_over
 from baseload.planner.pool import Assumption, Pool
+from baseload.planner.pool.latency import law_over
 from baseload.planner.prices import Price
 from baseload.planner.targets.workers import Fleet, pool_of
 
 if TYPE_CHECKING:
-    from baseload.planner.on_cards import Times
+    from baseload.planner.performance.on_cards import Times
     from baseload.planner.spec.model import ModelSpec
     from baseload.planner.targets.bill import Demand
 

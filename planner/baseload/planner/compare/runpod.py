@@ -9,12 +9,12 @@ from baseload.planner.compare.priced import Question, ends_of
 from baseload.planner.compare.rented import most_workers
 from baseload.planner.compare.row import Row, Status, envelope, judged, served
 from baseload.planner.cost import SEED, Cost, Spread, expected_month_usd
-from baseload.planner.gpus import POOLS
-from baseload.planner.on_cards import COUNTS, Times, does_not_fit, fewest_gpus
-from baseload.planner.performance import estimated
+from baseload.planner.cost.runpod import runpod_cost
+from baseload.planner.performance.estimate import estimated
+from baseload.planner.performance.gpus import POOLS
+from baseload.planner.performance.on_cards import COUNTS, Times, does_not_fit, fewest_gpus
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import PriceBook
-from baseload.planner.runpod_cost import runpod_cost
 from baseload.planner.spec.model import ModelSpec, RequestCount, RunpodMode, RunpodTarget
 from baseload.planner.targets.bill import Demand
 from baseload.planner.targets.fleet import fleet_of

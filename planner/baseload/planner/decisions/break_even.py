@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from baseload.planner.compare.priced import Asked
 from baseload.planner.compare.row import Comparison, Row, Status
 from baseload.planner.cost import expected_month_usd
-from baseload.planner.on_cards import Times
+from baseload.planner.performance.on_cards import Times
 from baseload.planner.spec.model import ModelSpec, RunpodTarget
 from baseload.planner.sweep import scaled
 from baseload.planner.targets import price as bill_of

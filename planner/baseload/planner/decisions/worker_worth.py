@@ -15,10 +15,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.base import best_base, worth
 from baseload.planner.compare.hybrids import as_fast, card_of, hour_usd, is_from_zero, is_steady
 from baseload.planner.compare.row import Comparison, Row, Status
 from baseload.planner.pool import Pool
+from baseload.planner.pool.base import best_base, worth
 from baseload.planner.spec.model import ModelSpec, RequestCount, RunpodTarget
 from baseload.planner.targets.aws import SagemakerServerless
 from baseload.planner.targets.demand import demand_of

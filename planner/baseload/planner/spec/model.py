@@ -161,7 +161,7 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """Measured figures; None is unknown, never zero. What can be estimated is: `baseload.planner.performance`."""
+    """Measured figures; None is unknown, never zero. See `baseload.planner.performance.estimate`."""
 
     service_time_s: Decimal | None = None
     """Mean time a worker is busy with one request at the given concurrency."""

@@ -29,7 +29,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from baseload.planner.diagnostics import Diagnostic, Location
-from baseload.planner.gpus import POOLS, TYPES, pools_with, types_with
+from baseload.planner.performance.gpus import POOLS, TYPES, pools_with, types_with
 from baseload.planner.spec import schema as read_schema
 from baseload.planner.spec.source import At, Document, short
 from baseload.planner.spec.values import quantity

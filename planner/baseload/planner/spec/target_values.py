@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.memory import BYTES_PER_WEIGHT
+from baseload.planner.performance.memory import BYTES_PER_WEIGHT
 from baseload.planner.spec.model import Container, Model, Schedule, Weekday, Window
 from baseload.planner.spec.values import Content, given, in_seconds
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless

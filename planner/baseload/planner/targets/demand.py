@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from baseload.planner.rates import quadrature
-from baseload.planner.schedule import shifts
 from baseload.planner.spec.model import ModelSpec
 from baseload.planner.targets.bill import Demand, Part
 from baseload.planner.traffic.profile import RateProfile, profile_of
+from baseload.planner.traffic.rates import quadrature
+from baseload.planner.traffic.schedule import shifts
 
 _DAY_S = 86_400
 _RATE = Decimal("0.000001")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from baseload.planner.cards import CARDS, RUNPOD, Card
-from baseload.planner.gpus import POOLS, Pool
+from baseload.planner.performance.cards import CARDS, RUNPOD, Card
+from baseload.planner.performance.gpus import POOLS, Pool
 from baseload.planner.spec.model import Auto, RunpodTarget
 from baseload.planner.targets import aws, hybrid, modal, rented, runpod
 

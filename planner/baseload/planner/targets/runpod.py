@@ -1,4 +1,4 @@
-"""RunPod pods: rented GPUs that stay, with their disks. Serverless endpoints are in `baseload.planner.runpod_cost`.
+"""RunPod pods: rented GPUs that stay, with their disks. Serverless endpoints are in `baseload.planner.cost.runpod`.
 
 Billing as on docs.runpod.io, 2026-08-20: by the second while running; container disk while running; a pod volume also,
 at twice the price, while stopped; no egress fee.

@@ -15,8 +15,8 @@ from functools import cache, cached_property, lru_cache
 from typing import NamedTuple
 
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate, settled
-from baseload.planner.rates import FINE, quadrature
 from baseload.planner.spec.model import Curve, Traffic
+from baseload.planner.traffic.rates import FINE, quadrature
 
 HOURS = 168
 """Of a week, from Monday 00:00 local time."""

@@ -12,7 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from baseload.planner.gpus import POOLS
+from baseload.planner.performance.gpus import POOLS
 from baseload.sandbox.runpod.refusal import Refusal, not_found
 from baseload.sandbox.runpod.switches import Switches
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from baseload.planner import prices
-from baseload.planner.gpus import POOLS
+from baseload.planner.performance.gpus import POOLS
 from baseload.sandbox.runpod.refusal import Refusal, not_found
 from baseload.sandbox.runpod.state import WorkerRun
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from baseload.planner.gpus import POOLS
+from baseload.planner.performance.gpus import POOLS
 from baseload.sandbox.clock import Clock
 from baseload.sandbox.runpod import bodies
 from baseload.sandbox.runpod.bodies import Config

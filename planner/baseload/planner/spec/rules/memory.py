@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.diagnostics import Diagnostic
-from baseload.planner.gpus import POOLS, TYPES
-from baseload.planner.memory import BYTES_PER_WEIGHT, OVERHEAD_GIB, USABLE_SHARE, Fit, fit, longest_request
+from baseload.planner.performance.gpus import POOLS, TYPES
+from baseload.planner.performance.memory import BYTES_PER_WEIGHT, OVERHEAD_GIB, USABLE_SHARE, Fit, fit, longest_request
 from baseload.planner.spec.model import Model, RunpodTarget, Traffic
 from baseload.planner.spec.rules.check import Check, down, number, up
 from baseload.planner.spec.source import At
@@ -91,7 +91,7 @@ def _room(target: RunpodTarget | Target) -> _Room | None:
 
 
 def _room_by_prices(target: Target) -> _Room | None:
-    from baseload.planner.cards import RUNPOD
+    from baseload.planner.performance.cards import RUNPOD
     from baseload.planner.prices import bundled
     from baseload.planner.targets import aws, modal, runpod
     from baseload.planner.targets.hardware import card_of, hardware_of

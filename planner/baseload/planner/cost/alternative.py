@@ -104,8 +104,8 @@ def _smaller(spec: ModelSpec, target: RunpodTarget, book: PriceBook) -> Iterator
     own = book.find("runpod", "serverless", target.gpu)
     if not isinstance(spec.serves, Model) or own is None or own.usd is None:
         return
-    from baseload.planner.gpus import POOLS
-    from baseload.planner.on_cards import fewest_gpus, times_on
+    from baseload.planner.performance.gpus import POOLS
+    from baseload.planner.performance.on_cards import fewest_gpus, times_on
     from baseload.planner.targets.hardware import cards_of_pool, hardware_of
 
     pools = []

@@ -13,13 +13,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from baseload.planner.memory import fit, longest_request
-from baseload.planner.performance import cold_start, room, service_time
+from baseload.planner.performance.estimate import cold_start, room, service_time
+from baseload.planner.performance.memory import fit, longest_request
 from baseload.planner.pool import Assumption
 from baseload.planner.spec.model import Container, Model, ModelSpec, Performance
 
 if TYPE_CHECKING:
-    from baseload.planner.cards import Card
+    from baseload.planner.performance.cards import Card
     from baseload.planner.targets.hardware import Hardware
 
 COUNTS = (1, 2, 4, 8)

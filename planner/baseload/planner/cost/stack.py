@@ -42,7 +42,7 @@ def stack_bill(costs: Sequence[tuple[ModelSpec, Cost]], book: PriceBook) -> Stac
     billed = [(spec, cost, cost.bill) for spec, cost in costs if cost.bill is not None and not cost.bill.impossible]
     if not billed:
         return None
-    from baseload.planner.target_cost import bill_at, plan_of_target
+    from baseload.planner.cost.target import bill_at, plan_of_target
     from baseload.planner.targets.stack import account
 
     plans = sorted({plan for spec, _, _ in billed if (plan := plan_of_target(spec.placed))})

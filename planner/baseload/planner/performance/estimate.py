@@ -21,11 +21,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from baseload.planner.cards import RUNPOD, SOURCE, Card
 from baseload.planner.errors import UsageError
-from baseload.planner.gpus import POOLS
-from baseload.planner.memory import OVERHEAD_GIB, USABLE_SHARE
-from baseload.planner.models import Shape, shape_of
+from baseload.planner.performance.cards import RUNPOD, SOURCE, Card
+from baseload.planner.performance.gpus import POOLS
+from baseload.planner.performance.memory import OVERHEAD_GIB, USABLE_SHARE
+from baseload.planner.performance.models import Shape, shape_of
 from baseload.planner.pool import Assumption
 from baseload.planner.spec.model import VLLM_CONCURRENCY, FlashBoot, Model, ModelSpec, Performance, Precision, Tokens
 

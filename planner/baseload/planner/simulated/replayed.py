@@ -16,13 +16,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost import MONTH_S, Cost, cents, cost_of
+from baseload.planner.cost.runpod import pool_of
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import UsageError
-from baseload.planner.gpus import POOLS
-from baseload.planner.performance import service_time
-from baseload.planner.replications import refuse_other_targets, service_times
-from baseload.planner.runpod_cost import pool_of
-from baseload.planner.runpod_simulation import as_simulated
+from baseload.planner.performance.estimate import service_time
+from baseload.planner.performance.gpus import POOLS
+from baseload.planner.simulated.replications import refuse_other_targets, service_times
+from baseload.planner.simulated.runpod import as_simulated
 from baseload.planner.simulator import Simulated, replay
 from baseload.planner.spec.model import Model, ModelSpec, Tokens
 from baseload.planner.targets.hardware import cards_of_pool

@@ -12,11 +12,18 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from baseload.planner.cost import ResponseTime, Simulation
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
-from baseload.planner.month import REQUESTS, Demand, SimulatedMonth, doubts_over, simulated_month, whole_patterns
 from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate
-from baseload.planner.schedule import shifts
+from baseload.planner.simulated.month import (
+    REQUESTS,
+    Demand,
+    SimulatedMonth,
+    doubts_over,
+    simulated_month,
+    whole_patterns,
+)
 from baseload.planner.spec.model import ModelSpec, RequestCount, Traffic
 from baseload.planner.traffic.profile import profile_of
+from baseload.planner.traffic.schedule import shifts
 
 _INCREMENT_S = 1.0
 """Each run of a worker is billed in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""

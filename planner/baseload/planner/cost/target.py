@@ -11,15 +11,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost import Cost, Line, Split, cents, unit_name
-from baseload.planner.cost_range import factors, growth, plain, spread
+from baseload.planner.cost.ranges import factors, growth, plain, spread
+from baseload.planner.cost.response import response_time
+from baseload.planner.cost.runpod import arrivals, guessed, per_1000, ways_to_know
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import UsageError
-from baseload.planner.performance import Estimated, concurrency_source, estimated_on
+from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated_on
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.response import response_time
-from baseload.planner.runpod_cost import arrivals, guessed, per_1000, ways_to_know
-from baseload.planner.schedule import assumption, overlays_a_log
 from baseload.planner.spec.model import ModelSpec, RunpodTarget
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
@@ -31,6 +30,7 @@ from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
 from baseload.planner.traffic.profile import profile_of
+from baseload.planner.traffic.schedule import assumption, overlays_a_log
 
 if TYPE_CHECKING:
     from baseload.planner.targets import Target

@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost import ResponseTime
-from baseload.planner.latency import latency_over
+from baseload.planner.pool.latency import latency_over
 
 if TYPE_CHECKING:
     from baseload.planner.pool import Pool

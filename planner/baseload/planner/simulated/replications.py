@@ -17,10 +17,13 @@ from decimal import Decimal
 from importlib.util import find_spec
 
 from baseload.planner.cost import MONTH_S, Cost, cost_of
+from baseload.planner.cost.runpod import pool_of
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
-from baseload.planner.latency import Latency, latency_over
-from baseload.planner.month import (
+from baseload.planner.pool import Dispatch, Pool
+from baseload.planner.pool.latency import Latency, latency_over
+from baseload.planner.prices import PriceBook
+from baseload.planner.simulated.month import (
     FEWEST,
     MOST,
     REQUESTS,
@@ -33,10 +36,7 @@ from baseload.planner.month import (
     until_narrow,
     whole_patterns,
 )
-from baseload.planner.pool import Dispatch, Pool
-from baseload.planner.prices import PriceBook
-from baseload.planner.runpod_cost import pool_of
-from baseload.planner.runpod_simulation import as_simulated, demand_of
+from baseload.planner.simulated.runpod import as_simulated, demand_of
 from baseload.planner.simulator import Simulated, replay, simulate
 from baseload.planner.spec.model import ModelSpec, RunpodTarget, Traffic
 from baseload.planner.targets import name_of

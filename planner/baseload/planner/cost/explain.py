@@ -15,8 +15,8 @@ from math import prod
 
 from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd
 from baseload.planner.prices import PriceBook
-from baseload.planner.schedule import always_on
 from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, RunpodTarget, Traffic
+from baseload.planner.traffic.schedule import always_on
 
 STEP = Decimal("0.1")
 """Of a figure, where nothing says how far off it may be."""
@@ -91,7 +91,7 @@ def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
     if isinstance(spec.target, RunpodTarget):
         found = tuple(_quantities(spec, cost))
     else:
-        from baseload.planner.target_explain import quantities
+        from baseload.planner.cost.target_explain import quantities
 
         found = tuple(quantities(spec, cost, book))
     return Explanation(
@@ -258,7 +258,7 @@ def _steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:
     if isinstance(spec.target, RunpodTarget):
         yield from _runpod_steps(spec, spec.target)
     else:
-        from baseload.planner.target_explain import steps
+        from baseload.planner.cost.target_explain import steps
 
         yield from steps(spec)
 

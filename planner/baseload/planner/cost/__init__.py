@@ -1,7 +1,7 @@
 """What one model costs a month, as a value with its lines, range and assumptions; the same for every target.
 
 Money and every quantity that is multiplied by a price is Decimal, rounded once. What is not known (a measured time, a
-price) stays None and is named; it is never zero. How a target is billed stands in `runpod_cost` and in `targets`.
+price) stays None and is named; it is never zero. How a target is billed stands in `cost.runpod` and in `targets`.
 """
 
 from __future__ import annotations
@@ -222,10 +222,10 @@ SEED = 1
 def cost_of(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Cost:
     """The cost of one spec at the prices of a book; pure. With a `seed` simulated where the closed form is in doubt."""
     if isinstance(spec.target, RunpodTarget):
-        from baseload.planner.runpod_cost import runpod_cost
+        from baseload.planner.cost.runpod import runpod_cost
 
         return runpod_cost(spec, book, seed)
-    from baseload.planner.target_cost import target_cost
+    from baseload.planner.cost.target import target_cost
 
     return target_cost(spec, book)
 
@@ -233,9 +233,9 @@ def cost_of(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Cost:
 def expected_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `cost_of` alone: for pricing one spec many times."""
     if isinstance(spec.target, RunpodTarget):
-        from baseload.planner.runpod_cost import runpod_month_usd
+        from baseload.planner.cost.runpod import runpod_month_usd
 
         return runpod_month_usd(spec, book, seed)
-    from baseload.planner.target_cost import target_month_usd
+    from baseload.planner.cost.target import target_month_usd
 
     return target_month_usd(spec, book)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from baseload.planner.models import shape_of
+from baseload.planner.performance.models import shape_of
 from baseload.planner.spec.model import Model, Precision, Traffic
 
 BYTES_PER_WEIGHT = {Precision.FP16: Decimal(2), Precision.FP8: Decimal(1), Precision.INT4: Decimal("0.5")}

@@ -26,17 +26,21 @@ from baseload.planner.cost import (
     Split,
     cents,
 )
-from baseload.planner.cost_range import factors, growth, one_month, plain, spread
+from baseload.planner.cost.ranges import factors, growth, one_month, plain, spread
+from baseload.planner.cost.response import response_time
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
-from baseload.planner.month import SimulatedMonth
-from baseload.planner.performance import Estimated, concurrency_source, estimated
+from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
 from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
-from baseload.planner.response import response_time
-from baseload.planner.runpod_simulation import assumptions as simulated_assumptions
-from baseload.planner.runpod_simulation import diagnostics as simulation_diagnostics
-from baseload.planner.runpod_simulation import in_doubt, month_of, others_move, response_of, told
-from baseload.planner.schedule import (
+from baseload.planner.simulated.month import SimulatedMonth
+from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
+from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
+from baseload.planner.simulated.runpod import in_doubt, month_of, others_move, response_of, told
+from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
+from baseload.planner.targets.demand import demand_of as parts_of
+from baseload.planner.traffic.batch import BatchRun, run_batch
+from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
+from baseload.planner.traffic.schedule import (
     always_on,
     assumption,
     estimate_in_shifts,
@@ -45,10 +49,6 @@ from baseload.planner.schedule import (
     overlays_a_log,
     shifts,
 )
-from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
-from baseload.planner.targets.demand import demand_of as parts_of
-from baseload.planner.traffic.batch import BatchRun, run_batch
-from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
 
 _PRICING = "docs.runpod.io/serverless/pricing, 2026-08-20"
 

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from baseload.planner.cost import BURSTS, GROWTH_MONTHS, SESSIONS, WIDEST_BURSTS, Ends, Factor, GrowthMonth, Spread
-from baseload.planner.performance import Estimated
+from baseload.planner.performance.estimate import Estimated
 from baseload.planner.spec.model import ModelSpec, Performance
 
 Month = Callable[[ModelSpec, Decimal, Decimal | None], Decimal]

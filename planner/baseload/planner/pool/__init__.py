@@ -21,8 +21,8 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from baseload.planner.gaps import followers, rest_of_gap
-from baseload.planner.levels import Chain, Level, chain, shares_on
+from baseload.planner.pool.gaps import followers, rest_of_gap
+from baseload.planner.pool.levels import Chain, Level, chain, shares_on
 
 _FOREVER_S = 1e12
 _SHORTEST_S = 1e-6

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of
-from baseload.planner.schedule import always_on
+from baseload.planner.cost.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of
 from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.targets.aws import SCALE_IN_S, LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
+from baseload.planner.traffic.schedule import always_on
 
 if TYPE_CHECKING:
     from baseload.planner.cost import Cost
