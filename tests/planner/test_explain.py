@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from baseload.planner.cost import cents, cost_of, expected_month_usd
 from baseload.planner.cost.explain import TOTAL, Bound, Explanation, Kind, Term, explain, product
 from baseload.planner.prices import bundled
+from baseload.planner.spec import load
 from baseload.planner.spec.model import (
     Batch,
     Container,
@@ -117,6 +118,63 @@ def test_a_step_that_is_no_increase(field: str) -> None:
     moves = {item.assumption: item for item in explained(spec(target=target, performance=performance)).sensitivities}
     assert moves[field].step == {"active_discount": "none", "concurrency": "1 fewer"}[field]
     assert moves[field].change_usd > 0
+
+
+def test_what_stays_is_not_scaled_with_a_simulated_month() -> None:
+    """The minimum is exact: its discount is by hand; the rest moves by simulated ÷ closed form, as it says."""
+    one = spec(
+        target=RunpodTarget(gpu="AMPERE_80", workers_min=1, workers_max=4, active_discount=Decimal("0.2")),
+        traffic=Traffic(requests_per_day=Decimal(40_000)),
+        performance=Performance(service_time_s=Decimal("4.4"), cold_start_s=Decimal(52), concurrency=3),
+    )
+    cost = cost_of(one, BOOK, seed=1)
+    assert cost.simulation is not None
+    closed = cost.simulation.closed_form_usd
+    assert closed is not None
+    assert cost.monthly_usd.expected is not None
+    found = {item.assumption: item.change_usd for item in explain(one, cost, BOOK).sensitivities}
+    # 2,628,000 × 0.00076 = 1,997.28, less 1,597.82 at 0.000608
+    assert found["active_discount"] == Decimal("399.46")
+    (said,) = [item.value for item in cost.assumptions if item.name == "other_months"]
+    moves = Decimal(said.split()[3])
+    assert moves == ((cost.monthly_usd.expected - Decimal("1597.82")) / (closed - Decimal("1597.82"))).quantize(
+        Decimal("0.0001")
+    )
+    slower = replace(one, performance=replace(one.performance, cold_start_s=Decimal("57.2")))
+    after = expected_month_usd(slower, BOOK)
+    assert after is not None
+    assert found["cold_start"] == cents((after - closed) * moves)
+
+
+def test_bounds_that_say_nothing_are_left_out_and_the_rest_is_named_as_the_spec_does() -> None:
+    idle = spec(target=RunpodTarget(gpu="ADA_24", workers_min=1, workers_max=3))
+    (busy,) = [item for item in explained(idle).quantities if item.what == "busy"]
+    assert [bound.kind for bound in busy.bounds] == [Kind.AT_MOST]  # 30,416.667 × 1.8 − 2,628,000 is below zero
+    counted = spec(
+        target=RunpodTarget(gpu="ADA_24", idle_timeout_s=None, scaling=RequestCount(requests=2)),
+        performance=Performance(service_time_s=Decimal(6), cold_start_s=Decimal(45), concurrency=4),
+    )
+    (busy,) = [item for item in explained(counted).quantities if item.what == "busy"]
+    assert busy.bounds[0].formula == "requests × service time × GPUs ÷ request_count"
+
+
+def test_a_default_is_not_said_to_stand_in_the_spec(tmp_path: Path) -> None:
+    file = tmp_path / "chat.yaml"
+    file.write_text(
+        "name: chat\n"
+        "container: {image: 'registry.example/acme/worker:1.0'}\n"
+        "traffic: {requests_per_day: 1000}\n"
+        "performance: {service_time: 1.8s, cold_start: 25s, concurrency: 2}\n"
+        "target: {runpod: {gpu: ADA_24, idle_timeout: 7s}}\n"
+    )
+    (one,) = load([file])
+    sources = {item.name: item.source.partition(";")[0] for item in cost_of(one, BOOK).assumptions}
+    said = {"arrivals", "service_time", "cold_start", "concurrency", "idle_timeout"}
+    left_out = {"active_discount", "active_share", "traffic_range", "service_time_cv", "start_rule", "cv"}
+    assert {name: sources[name] for name in said | left_out} == {
+        **dict.fromkeys(said, "spec"),
+        **dict.fromkeys(left_out, "default"),
+    }
 
 
 # -------------------------------------------------------------------------------------------------- whatever is given

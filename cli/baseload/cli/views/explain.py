@@ -53,6 +53,7 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         lines += _bill(model.lines)
     lines += _rows(model.lines, prices, page)
     lines += plan_view.ends(model, page)
+    lines += _factors(model, page)
     lines += _widest(model, page)
     lines += wrapped(f"latency: {plan_view.latency(model.response)}", page.width, indent=2, hanging=2)
     for stage in model.response.added if model.response else ():
@@ -108,6 +109,12 @@ def _rows(lines: Sequence[Line], prices: Mapping[str, Price], page: Page) -> lis
         multiplied = "" if times == 1 else f"{price.usd} × {times.normalize():f}, "
         found += wrapped(f"price {price.id}: {multiplied}{_read(price)}", page.width, indent=2, hanging=2)
     return found
+
+
+def _factors(model: ModelPlan, page: Page) -> list[str]:
+    """What the range holds, each by itself: the spec with that one thing changed costs this."""
+    said = "; ".join(f"{item.name.replace('_', ' ')} {item.value} {usd(item.monthly_usd)}" for item in model.factors)
+    return wrapped(f"each alone: {said}", page.width, indent=4, hanging=2) if said else []
 
 
 def _widest(model: ModelPlan, page: Page) -> list[str]:

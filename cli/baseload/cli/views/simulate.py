@@ -57,7 +57,7 @@ def _bill(item: Replications) -> Iterator[list[str]]:
     yield ["a month", "GPU-hours", "USD", "± 95 %", "formula", "difference"]
     for what, amount in item.bill.items():
         hours, usd = amount.gpu_hours.simulated, amount.usd
-        if what == TOTAL or hours or usd.closed_form:
+        if what == TOTAL or round(hours or 0, 1) or round(usd.simulated or 0, 2) or round(usd.closed_form or 0, 2):
             cells = [
                 _number(hours, 1),
                 _number(usd.simulated, 2),

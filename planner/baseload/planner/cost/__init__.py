@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from baseload.planner.spec.model import RunpodTarget
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from baseload.planner.diagnostics import Diagnostic
     from baseload.planner.pool import Assumption
     from baseload.planner.prices import Price, PriceBook
@@ -157,6 +159,18 @@ class Simulation:
     """Why that is not used."""
     command: str
     """Simulates the same again."""
+
+
+def others_move(lines: Sequence[Line], simulated_usd: Decimal, closed_form_usd: Decimal) -> Decimal:
+    """What workers that come and go bill by simulation, over the closed form: for months that are not simulated.
+
+    `lines` are those of the simulated month; its workers of the minimum are the same in both.
+    """
+    always_usd = sum((line.amount_usd for line in lines if line.what == "always_on"), Decimal(0))
+    if closed_form_usd <= always_usd:
+        return Decimal(1)
+    ratio = (simulated_usd - always_usd) / (closed_form_usd - always_usd)
+    return ratio.quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
 
 @dataclass(frozen=True, kw_only=True)

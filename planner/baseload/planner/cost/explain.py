@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, getcontext
 from enum import StrEnum
 from math import prod
 
-from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd
+from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd, others_move
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, RunpodTarget, Traffic
 from baseload.planner.traffic.schedule import always_on
@@ -178,16 +178,15 @@ def _bounds(spec: ModelSpec, cost: Cost) -> dict[str, tuple[Bound, ...]]:
     if requests is None or service_s is None or cold_s is None:
         return found
     asked, service = Term("requests", requests), Term("service time", service_s)
-    per, slots = Term("concurrency", Decimal(_concurrency(spec))), target.workers_max * _concurrency(spec)
+    per, slots = _per_worker(spec), target.workers_max * _per_worker(spec).value
     always = (least, month, gpus) if least.value else ()
     served = requests * service_s < slots * MONTH_S
     starts = Term("worker starts", cost.worker_starts_per_month or Decimal(0))
     start = Term("(cold start + 0.5 s)", cold_s + Decimal("0.5"))
     if served:
-        found["busy"] = (
-            product(Kind.AT_LEAST, asked, service, gpus, per=(per,), less=always),
-            product(Kind.AT_MOST, asked, service, gpus),
-        )
+        least_busy = product(Kind.AT_LEAST, asked, service, gpus, per=(per,), less=always)
+        most_busy = product(Kind.AT_MOST, asked, service, gpus)
+        found["busy"] = (least_busy, most_busy) if least_busy.quantity else (most_busy,)
     found["cold_start"] = (
         product(Kind.ABOUT, starts, start, gpus),
         product(Kind.AT_MOST, asked, start, gpus),
@@ -205,13 +204,12 @@ def requests_of(spec: ModelSpec) -> Decimal | None:
     return (spec.traffic.requests_per_day * MONTH_DAYS).quantize(Decimal("0.001"), ROUND_HALF_UP)
 
 
-def _concurrency(spec: ModelSpec) -> int:
+def _per_worker(spec: ModelSpec) -> Term:
     """Requests that one worker gets at once."""
-    match spec.runpod.scaling:
-        case RequestCount(requests=requests):
-            return min(spec.performance.concurrency, requests)
-        case QueueDelay():
-            return spec.performance.concurrency
+    concurrency, rule = spec.performance.concurrency, spec.runpod.scaling
+    if isinstance(rule, RequestCount) and rule.requests < concurrency:
+        return Term("request_count", Decimal(rule.requests))
+    return Term("concurrency", Decimal(concurrency))
 
 
 def _whole(quantity: Decimal) -> Decimal:
@@ -227,9 +225,10 @@ def _number(value: Decimal) -> str:
 def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sensitivity]:
     expected = cost.monthly_usd.expected
     assert expected is not None, "asked for known months only"
-    simulated, moves = cost.simulation, Decimal(1)
-    if simulated is not None and simulated.closed_form_usd:  # like with like: closed form less closed form, scaled
-        expected, moves = simulated.closed_form_usd, expected / simulated.closed_form_usd
+    moves = Decimal(1)
+    if cost.simulation is not None and cost.simulation.closed_form_usd:  # like with like, of workers that come and go
+        moves = others_move(cost.lines, expected, cost.simulation.closed_form_usd)
+        expected = cost.simulation.closed_form_usd
     for assumption, step, other in _steps(spec):
         usd = expected_month_usd(other, book)
         if usd is not None and usd != expected:
@@ -274,8 +273,6 @@ def _runpod_steps(spec: ModelSpec, target: RunpodTarget) -> Iterator[tuple[str, 
     if isinstance(target.scaling, QueueDelay) and target.scaling.seconds:
         later = QueueDelay(seconds=target.scaling.seconds * (1 + STEP))
         yield "start_rule", "10 % later", replace(spec, target=replace(target, scaling=later))
-    if target.active_discount:
-        yield "active_discount", "none", replace(spec, target=replace(target, active_discount=Decimal(0)))
 
 
 def _scaled(traffic: Traffic, factor: Decimal) -> Traffic:
@@ -305,6 +302,9 @@ def _by_line(spec: ModelSpec, cost: Cost) -> Iterator[tuple[str, str, Decimal]]:
     if not isinstance(spec.target, RunpodTarget):
         return
     for line in cost.lines:
+        if line.what == "always_on":
+            assert cost.price is not None, "of its line"
+            yield "active_discount", "none", cents(line.quantity * (cost.price.usd or 0)) - line.amount_usd
         if line.what == "cold_start" and cold_s and cost.worker_starts_per_month:
             starting = cost.worker_starts_per_month * cold_s * spec.runpod.gpu_count
             yield "cold_start_billed", "none of it", -cents(min(starting, line.quantity) * line.unit_price_usd)

@@ -25,6 +25,7 @@ from baseload.planner.cost import (
     ResponseTime,
     Split,
     cents,
+    others_move,
 )
 from baseload.planner.cost.ranges import factors, growth, one_month, plain, spread
 from baseload.planner.cost.response import response_time
@@ -35,7 +36,7 @@ from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
 from baseload.planner.simulated.month import SimulatedMonth
 from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
 from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
-from baseload.planner.simulated.runpod import in_doubt, month_of, others_move, response_of, told
+from baseload.planner.simulated.runpod import in_doubt, month_of, response_of, told
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
 from baseload.planner.targets.demand import demand_of as parts_of
 from baseload.planner.traffic.batch import BatchRun, run_batch
@@ -50,6 +51,7 @@ from baseload.planner.traffic.schedule import (
     shifts,
 )
 
+_TARGET = ("target", "runpod")
 _PRICING = "docs.runpod.io/serverless/pricing, 2026-08-20"
 
 
@@ -69,7 +71,8 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
     lines = _lines(spec, expected, price, month)
     known = {line.what: line.amount_usd for line in lines}
     total = sum(known.values(), Decimal(0)) if expected and price and price.usd else None
-    moves = others_move(month, closed) if month and closed else None
+    closed_usd = _month_usd(price, spec, Decimal(1), None) if month and total is not None else None
+    moves = others_move(lines, total, closed_usd) if total is not None and closed_usd is not None else None
     month_usd = partial(_other_month_usd, price, spec, total, moves)
     span = spread(spec, month_usd, total, guess) if ranged else one_month(total)
     return Cost(
@@ -91,9 +94,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
         prices=(price,) if price else (),
         response=(response_of(month) if month else _response(spec, expected)) if ranged else None,
         assumptions=_simulated(_assumptions(spec, expected, guess), spec, month, moves),
-        simulation=told(spec, month, doubts, _month_usd(price, spec, Decimal(1), None) if total is not None else None)
-        if month
-        else None,
+        simulation=told(spec, month, doubts, closed_usd) if month else None,
         diagnostics=(
             *_unknowns(spec, missing, price),
             *guessed(spec, guess if expected and _modelled(spec) else None),
@@ -346,7 +347,7 @@ def _assumptions(spec: ModelSpec, found: PoolEstimate | None, guess: Estimated |
 def _simulated(
     found: tuple[Assumption, ...], spec: ModelSpec, month: SimulatedMonth | None, moves: Decimal | None
 ) -> tuple[Assumption, ...]:
-    return found if month is None or moves is None else simulated_assumptions(found, spec.traffic, month, moves)
+    return found if month is None else simulated_assumptions(found, spec.traffic, month, moves)
 
 
 def _facts(spec: ModelSpec) -> list[Assumption]:
@@ -357,7 +358,7 @@ def _facts(spec: ModelSpec) -> list[Assumption]:
         Assumption(
             name="active_discount",
             value=percent(target.active_discount),
-            source="spec; RunPod grants one on request only, " + _PRICING,
+            source=f"{spec.source_of(*_TARGET, 'active_discount')}; RunPod grants one on request only, {_PRICING}",
         ),
         Assumption(
             name="storage",
@@ -393,10 +394,14 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
         Assumption(
             name="traffic_range",
             value=f"{plain(traffic.range.low)} to {plain(traffic.range.high)} times the expected rate",
-            source="spec",
+            source=spec.source_of("traffic", "range"),
         ),
         Assumption(name="service_time", value=f"{plain(performance.service_time_s)} s", source="spec"),
-        Assumption(name="service_time_cv", value=plain(performance.service_time_cv), source="spec"),
+        Assumption(
+            name="service_time_cv",
+            value=plain(performance.service_time_cv),
+            source=spec.source_of("performance", "service_time_cv"),
+        ),
         Assumption(name="concurrency", value=str(performance.concurrency), source=concurrency_source(spec)),
         Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
         Assumption(
@@ -411,7 +416,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
             value=f"one worker per {target.scaling.requests} waiting or running requests"
             if isinstance(target.scaling, RequestCount)
             else f"a worker for requests that have waited {plain(target.scaling.seconds)} s",
-            source="spec",
+            source=spec.source_of(*_TARGET, "scaling"),
             errs="high where more requests than one worker serves at once are allowed per worker" if by_count else None,
         ),
         Assumption(
@@ -466,6 +471,9 @@ def arrivals(traffic: Traffic) -> list[Assumption]:
     elif traffic.curve or traffic.hourly:
         value = f"100 % of each hour, in the range also {percent(SESSIONS)}"
         found.append(Assumption(name="active_share", value=value, source="default", errs=sessions))
+    elif traffic.observed is None:
+        value = "100 % of the time, also in the range"
+        found.append(Assumption(name="active_share", value=value, source="default", errs=sessions))
     return [*found, _gaps(traffic)]
 
 
@@ -493,7 +501,8 @@ def _mean(traffic: Traffic) -> Decimal:
 
 def _idle_timeout(spec: ModelSpec) -> Assumption:
     if spec.runpod.idle_timeout_s is not None:
-        return Assumption(name="idle_timeout", value=f"{spec.runpod.idle_timeout_s} s", source="spec")
+        source = spec.source_of(*_TARGET, "idle_timeout")
+        return Assumption(name="idle_timeout", value=f"{spec.runpod.idle_timeout_s} s", source=source)
     return Assumption(
         name="idle_timeout",
         value="0 s",

@@ -246,9 +246,13 @@ def _figures(spec: ModelSpec) -> list[Assumption]:
     span = f"{plain(traffic.range.low)} to {plain(traffic.range.high)} times the expected rate"
     return [
         *arrivals(traffic),
-        Assumption(name="traffic_range", value=span, source="spec"),
+        Assumption(name="traffic_range", value=span, source=spec.source_of("traffic", "range")),
         Assumption(name="service_time", value=f"{plain(performance.service_time_s)} s", source="spec"),
-        Assumption(name="service_time_cv", value=plain(performance.service_time_cv), source="spec"),
+        Assumption(
+            name="service_time_cv",
+            value=plain(performance.service_time_cv),
+            source=spec.source_of("performance", "service_time_cv"),
+        ),
         Assumption(name="concurrency", value=str(performance.concurrency), source=concurrency_source(spec)),
         Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
         *_idle_timeout(_target(spec)),

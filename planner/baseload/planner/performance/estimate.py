@@ -101,10 +101,10 @@ class ColdStart:
 
 def concurrency_source(spec: ModelSpec) -> str:
     """Who says how many requests a worker serves at once."""
-    given = "concurrency" in spec.content.get("performance", {})
-    if given or not isinstance(spec.serves, Model) or spec.performance.concurrency != VLLM_CONCURRENCY:
-        return "spec"
-    return "default: what RunPod's vLLM worker takes, sent as MAX_CONCURRENCY"
+    source = spec.source_of("performance", "concurrency")
+    if source == "spec" or not isinstance(spec.serves, Model) or spec.performance.concurrency != VLLM_CONCURRENCY:
+        return source
+    return "default; what RunPod's vLLM worker takes, sent as MAX_CONCURRENCY"
 
 
 def room(model: Model, memory_gib: int, gpu_count: int, tokens: Tokens) -> int:

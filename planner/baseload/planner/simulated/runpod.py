@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from baseload.planner.cost import ResponseTime, Simulation
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
-from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate
+from baseload.planner.pool import Assumption, Dispatch, Pool
 from baseload.planner.simulated.month import (
     REQUESTS,
     Demand,
@@ -77,13 +77,6 @@ def month_of(spec: ModelSpec, pool: Pool, seed: int) -> SimulatedMonth | None:
     return simulated_month(as_simulated(pool, spec), demand_of(spec.traffic), seed=seed)
 
 
-def others_move(month: SimulatedMonth, closed: PoolEstimate) -> Decimal:
-    """What the workers that come and go bill by simulation, over the closed form: for months that are not simulated."""
-    by_formula = closed.billed - closed.always_on
-    seen = month.estimate.billed - month.estimate.always_on
-    return Decimal(seen / by_formula).quantize(Decimal("0.0001"), ROUND_HALF_UP) if by_formula > 0 else Decimal(1)
-
-
 def told(spec: ModelSpec, month: SimulatedMonth, why: tuple[str, ...], closed_form_usd: Decimal | None) -> Simulation:
     """What a cost says about its simulation."""
     return Simulation(
@@ -119,7 +112,7 @@ def _percent(share: float) -> Decimal:
 
 # ------------------------------------------------------------------------------------------------------ explanations
 def assumptions(
-    found: tuple[Assumption, ...], traffic: Traffic | None, month: SimulatedMonth, moves: Decimal
+    found: tuple[Assumption, ...], traffic: Traffic | None, month: SimulatedMonth, moves: Decimal | None
 ) -> tuple[Assumption, ...]:
     """Those of a cost, with what the simulation does that the closed form leaves out."""
     kept = [item for item in found if item.name not in ("transitions", "cv")]
@@ -128,14 +121,16 @@ def assumptions(
         kept.append(Assumption(name="cv", value=f"{traffic.cv.normalize():f}, as gamma gaps", source=source))
     if traffic is not None and traffic.active_share is not None and traffic.active_share < 1:
         kept.append(Assumption(name="sessions", value=month.told, source="default; docs/traffic.md"))
-    kept.append(
-        Assumption(
-            name="other_months",
-            value=f"closed form × {moves.normalize():f} where that is in doubt, as in the expected month",
-            source="default; the ends of the range and later months are not simulated",
-            errs="either way where the rate is far from the expected one",
+    if moves is not None:
+        kept.append(
+            Assumption(
+                name="other_months",
+                value=f"closed form × {moves.normalize():f} where that is in doubt, workers of the minimum aside",
+                source="default; simulated ÷ closed form of the expected month: the ends of the range, later months "
+                "and sensitivities are not simulated",
+                errs="either way where the rate is far from the expected one",
+            )
         )
-    )
     return tuple(kept)
 
 

@@ -344,6 +344,15 @@ class ModelSpec:
             )
         return self.target
 
+    def source_of(self, *keys: str) -> str:
+        """Who says the value of a key, for an assumption: `spec`, or `default` where the file leaves it out."""
+        found: Any = self.content
+        for key in keys if self.content else ():
+            if not isinstance(found, Mapping) or key not in found:
+                return "default"
+            found = found[key]
+        return "spec"
+
     @property
     def secrets(self) -> Mapping[str, SecretRef]:
         """What its workers are given that is not in the spec, by environment variable."""
