@@ -16,6 +16,10 @@ from hypothesis import settings
 PRIVATE = ("RUNPOD_", "PULUMI_", "BASELOAD_")
 """Variables that a developer's machine may have and that change what the code does."""
 
+WIDTH = "100"
+"""Columns of text that people read, where a test does not ask for others: however wide the terminal of pytest is, and
+whatever pytest-xdist says of its own to its workers."""
+
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.load_profile("ci")
 
@@ -28,10 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_private_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _same_environment_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(PRIVATE):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", WIDTH)
 
 
 @pytest.fixture
