@@ -266,7 +266,7 @@ def test_ways_to_avoid_cold_starts_are_plans_of_their_own() -> None:
     assert office.cold_share is not None
     share = found.cold_share * 118 / 168 + (least.cold_share or 0) * 50 / 168
     assert float(office.cold_share) == pytest.approx(float(share), abs=0.005)
-    for way, most in ((shorter, D("0.1")),):
+    for way, most in ((shorter, D("0.1")), (longest, D("0.01"))):
         seconds = int(way.change.removeprefix("idle_timeout: ").removesuffix("s"))
         shares = []
         for timeout in (seconds - 1, seconds):
@@ -274,7 +274,6 @@ def test_ways_to_avoid_cold_starts_are_plans_of_their_own() -> None:
             assert response is not None
             shares.append(response.cold_share or D(0))
         assert shares[0] >= most > shares[1]
-    assert longest.change == "idle_timeout: 3600s"
     assert (flashboot.more_usd, flashboot.cold_share) == (None, None)
     assert "measure" in flashboot.note
 

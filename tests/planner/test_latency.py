@@ -101,6 +101,18 @@ def test_latency_agrees_with_simulation(given_pool: Pool, tolerance: float) -> N
     assert found.cold_share == pytest.approx(seen.cold_share, abs=0.02)
 
 
+def test_what_gets_room_before_the_start_delay_is_over_meets_no_start() -> None:
+    """One worker of at most two, a further one after 180 s: M/M/1 with load 0.0972 × 1.8 = 0.175 for all practical
+    purposes. P(wait) = 0.175, and the latency is exponential with mean 1.8 ÷ (1 − 0.175) = 2.182 s: its 95th percentile
+    is 2.182 × ln 20 = 6.54 s."""
+    given_pool = pool(14_000 / 144_000, 1.8, 1, 300, 900, 2, workers_min=1, start_delay_s=180.0)
+    found, seen = latency(given_pool), simulate(given_pool, requests=50_000)
+    assert found.cold_share == pytest.approx(seen.cold_share, abs=1e-6)
+    assert found.waited_share == pytest.approx(0.175, abs=0.005)
+    assert found.waited_share == pytest.approx(seen.waited_share, abs=0.01)
+    assert found.p95_s == pytest.approx(1.8 / (1 - 0.175) * math.log(20), rel=0.02)
+
+
 def test_a_base_and_its_overflow() -> None:
     given_pool = pool(2, 3, 4, 15, 30, 10, dedicated=1)
     found, seen = estimate(given_pool), simulate(given_pool, requests=200_000)

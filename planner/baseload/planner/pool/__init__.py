@@ -310,6 +310,10 @@ class Flows(NamedTuple):
     """Their mean wait, were it not cut off by the start."""
     more_slots: float
     """Slots that were all taken when they came, in the mean."""
+    brief_waits: float
+    """Share of requests that find no room and get it before the start delay is over: nothing starts for them."""
+    brief_wait_s: float
+    """Their mean wait, were it not cut off by the delay."""
     full_waits: float
     """Share of requests that wait because all workers of the maximum are full."""
 
@@ -335,17 +339,24 @@ def flows(pool: Pool, *, waits: bool = True) -> Flows:
     epochs = None if before else _epochs(pool, net, levels)
     if epochs:
         levels = [levels[0]._replace(starts_per_s=0.0), *epochs.thinned]
-    fresh = hits = waited_s = taken = previous = 0.0
+    fresh = hits = waited_s = taken = previous = brief = brief_s = 0.0
     for k, (level, at) in enumerate(zip(levels, net.levels, strict=True) if waits or c == 1 else ()):
         requests, wait_s = _queued(pool, at)
+        outlasts = _outlasts(pool, at.slots)
         crossed = -math.expm1(-min(cold_s * at.births_per_s * at.blocking, 500.0))
-        new = max(level.starts_per_s - previous * crossed, 0.0) * requests
+        starts_per_s = max(level.starts_per_s - previous * crossed, 0.0)
+        new = starts_per_s * requests
         previous = level.starts_per_s
         if k or before:
             fresh += new
             waited_s += new * wait_s
             taken += new * at.slots
-        hits += level.starts_per_s * requests
+        if outlasts < 1:
+            clears_s = 1 / (at.slots / service_s - rate)
+            short = starts_per_s * (1 / outlasts - 1) * (1 + rate * clears_s)
+            brief += short
+            brief_s += short * clears_s * wait_ratio(pool.service_cv, at.slots, pool.load / at.slots)
+        hits += level.starts_per_s * requests / outlasts
     further = math.fsum(level.starts_per_s * level.stay_s for level in levels)
     worth = tuple(level.starts_per_s * (billed_cold_s + level.stay_s) for level in levels)
     if epochs is None:
@@ -363,6 +374,7 @@ def flows(pool: Pool, *, waits: bool = True) -> Flows:
     more_wait_s, more_slots = (waited_s / fresh, max(taken / fresh, 1.0)) if waited_s else (0.0, 1.0)
     cold = min(first * (1 + followers) / rate, 1.0)
     more = min(fresh / rate, 1 - cold)
+    short_waits = min(brief / rate, 1 - cold - more)
     return Flows(
         warm=warm,
         occupied=occupied,
@@ -374,7 +386,9 @@ def flows(pool: Pool, *, waits: bool = True) -> Flows:
         more_waits=more,
         more_wait_s=more_wait_s,
         more_slots=more_slots,
-        full_waits=_full_share(pool, net, cold, more) if waits else 0.0,
+        brief_waits=short_waits,
+        brief_wait_s=brief_s / brief if brief else 0.0,
+        full_waits=_full_share(pool, net, cold, more + short_waits) if waits else 0.0,
     )
 
 
@@ -431,7 +445,7 @@ def _queued(pool: Pool, level: Level) -> tuple[float, float]:
         busy_s = min(-math.expm1(-cold_s / clears_s) * clears_s, cold_s)
     else:
         queued, busy_s = 1.0, cold_s
-    requests = (1 + rate * (busy_s * (1 - queued) + queued * cold_s)) / _outlasts(pool, level.slots)
+    requests = 1 + rate * (busy_s * (1 - queued) + queued * cold_s)
     longest_s = min(free_s * (1 + 1 / max(1 - used, 0.05)) / 2, max(cold_s, free_s))
     return requests, wait_ratio(pool.service_cv, slots, min(used, 0.95)) * longest_s
 

@@ -158,13 +158,14 @@ def _waits(pool: Pool) -> Iterator[tuple[str, _Atom]]:
     """The law of the wait: none, for a start or for a slot, as chances of single times."""
     if pool.workers_max <= pool.workers_min:
         cold, more, more_s, more_slots, full = 0.0, 0.0, 0.0, 1.0, _erlang_c(pool.slots, pool.load)
-        first, cold_slots = 1.0, 1.0
+        first, cold_slots, brief, brief_s = 1.0, 1.0, 0.0, 0.0
     else:
         found = flows(pool)
         cold, more, more_s, full = found.cold_waits, found.more_waits, found.more_wait_s, found.full_waits
         more_slots, first, cold_slots = found.more_slots, found.cold_first, found.cold_slots
+        brief, brief_s = found.brief_waits, found.brief_wait_s
     start_s = pool.cold_start_s + pool.start_delay_s
-    yield "none", _Atom(1 - cold - more - full, 0.0)
+    yield "none", _Atom(1 - cold - more - brief - full, 0.0)
     yield "start", _Atom(cold * first, start_s)
     for part in _UNIFORM if cold and first < 1 else ():
         ahead = 1 + (1 / first - 1) * part
@@ -175,6 +176,9 @@ def _waits(pool: Pool) -> Iterator[tuple[str, _Atom]]:
     for chance, where in _PARTS:
         if more:
             yield "start", _Atom(more * chance, min(more_s * _shape(pool, more_slots, where), start_s))
+        if brief:
+            wait_s = min(brief_s * _shape(pool, more_slots, where), pool.start_delay_s)
+            yield "slot", _Atom(brief * chance, wait_s)
         yield "slot", _Atom(full * chance, queue_s * _shape(pool, pool.slots, where))
 
 
