@@ -32,7 +32,13 @@ TARGETS: list[dict[str, Any]] = [
             "schedule": {"windows": [{"from": "08:00", "min": 1}]},
         }
     },
-    {"hybrid": {"baseline": {"runpod": {"gpu": "ADA_24"}}, "burst": {"modal": {"gpu": "L4"}}}},
+    {
+        "hybrid": {
+            "baseline": {"runpod": {"gpu": "ADA_24"}},
+            "burst": {"modal": {"gpu": "L4"}},
+            "schedule": {"windows": [{"days": "mon-fri", "min": 2}]},
+        }
+    },
     {"auto": {"gpus": ["ADA_24"]}},
 ]
 SPECS += [{**SPECS[0], "target": target} for target in TARGETS]

@@ -245,6 +245,9 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
     assert load(files)[0].name == "a"
 
 
+SIDES = "baseline: {runpod-pod: {gpu: NVIDIA L4}}, burst: {runpod: {gpu: AMPERE_24}}"
+
+
 @pytest.mark.parametrize(
     ("target", "codes"),
     [
@@ -255,6 +258,15 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
         ("runpod: {gpu: ADA_24, schedule: {windows: [{min: 4}]}}", ["schedule/min-above-max"]),
         ("runpod: {gpu: ADA_24, schedule: {windows: [{from: 22:00, to: 06:00, min: 1}, {min: 2}]}}", []),
         ("sagemaker-serverless: {memory_mb: 4096, max_concurrency: 4}", ["aws/does-not-fit"]),
+        (
+            f"hybrid: {{{SIDES}, schedule: {{windows: [{{min: 9}}]}}}}",
+            [],
+        ),  # of replicas: the burst has 3 workers at most
+        (f"hybrid: {{{SIDES}, base: 1, schedule: {{windows: [{{min: 1}}]}}}}", ["spec/too-many-keys"]),
+        (
+            f"hybrid: {{{SIDES}, schedule: {{windows: [{{from: 08:00, to: 08:00, min: 1}}]}}}}",
+            ["schedule/empty-window"],
+        ),
     ],
 )
 def test_rules_of_other_targets(target: str, codes: list[str]) -> None:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.cost import Cost, cents, cost_of, expected_month_usd
+from baseload.planner.cost.target_explain import quantities
 from baseload.planner.plan import Plan, make_plan
 from baseload.planner.pool import SOURCES
 from baseload.planner.prices import bundled
@@ -233,6 +234,26 @@ def test_pods_by_schedule_run_in_its_hours() -> None:
     assert not [item for item in cost.diagnostics if item.code == "plan/caveat"]
 
 
+def test_a_base_by_schedule_is_billed_in_its_hours_and_explained() -> None:
+    """Two replicas from 08:00 to 18:00 on five days: 730 × 50/168 × 2 = 434.523810 hours."""
+    days = tuple(Weekday)[:5]
+    office = Schedule(windows=(Window(days=days, from_minute=480, until_minute=1080, workers_min=2),))
+    traffic = Traffic(requests_per_day=D(60_000), curve=Curve.OFFICE_HOURS)
+    given_spec = spec(TARGETS["hybrid"], traffic, schedule=office)
+    cost = cost_of(given_spec, BOOK)
+    base = cost.lines[0]
+    assert (base.what, base.quantity, base.amount_usd) == ("base", D("434.52381"), D("473.63"))  # × 1.09
+    assert cost.hourly_worst_case_usd == cents(2 * D("1.09") + 4 * D("1.95"))
+    told = {item.name: item for item in cost.assumptions}
+    assert told["schedule"].value.startswith("replicas of the base 0 from Mon 00:00, 2 from Mon 08:00")
+    assert (told["base"].value, told["base"].kind) == ("2 replicas at most", "spec")
+    (explained,) = (item for item in quantities(given_spec, cost, BOOK) if item.what == "base")
+    (bound,) = explained.bounds
+    assert bound.quantity == base.quantity
+    silent = cost_of(spec(TARGETS["hybrid"], None, schedule=office), BOOK)
+    assert (silent.monthly_usd.expected, silent.at_least_usd) == (None, D("473.63"))
+
+
 def test_a_batch_elsewhere_is_unknown_and_says_so() -> None:
     nightly = Traffic(requests_per_day=D(100), batch=Batch(jobs=100, at="02:00", within_s=D(3600)))
     cost = cost_of(spec(TARGETS["modal"], nightly), BOOK)
@@ -361,6 +382,8 @@ def test_the_page_is_what_the_planner_says(pytestconfig: pytest.Config) -> None:
     burst = Side(provider="runpod", product="serverless", gpu="ADA_48_PRO")
     mixed = cost_of(spec(Hybrid(dedicated=side, burst=burst, burst_max=3, base=1, idle_timeout_s=D(5))), BOOK)
     assert mixed.lines[0].amount_usd == page["hybrid"]["base"]
+    by_day = cost_of(spec(TARGETS["hybrid"], schedule=office), BOOK)
+    assert by_day.lines[0].amount_usd == page["hybrid"]["office"]
     assert {line.unit_price_usd for line in mixed.lines[1:]} == {D("0.00053")}
     quiet = cost_of(spec(RunpodTarget(gpu="ADA_24"), Traffic(requests_per_day=D(0)), schedule=office), BOOK)
     assert quiet.monthly_usd.expected == page["A schedule of the minimum"]["month"]

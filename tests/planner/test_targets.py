@@ -17,6 +17,7 @@ from baseload.planner.errors import UsageError
 from baseload.planner.pool import Pool
 from baseload.planner.pool.base import best_base
 from baseload.planner.prices import Price, bundled
+from baseload.planner.simulator import simulate
 from baseload.planner.spec.model import Container, Curve, Limits, ModelSpec, Performance, RunpodTarget, Traffic
 from baseload.planner.targets import COMPARED, TARGETS, named, price
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
@@ -528,6 +529,36 @@ def test_the_base_and_the_burst_are_priced_by_hand() -> None:
     assert bill.amounts["base"] == D("1591.40")  # 2 × 730 × 1.09
     for line in bill.lines:
         assert line.amount_usd == (line.quantity * line.unit_price_usd).quantize(D("0.01"))
+
+
+def test_a_schedule_of_the_base_is_a_base_of_its_own_in_each_part() -> None:
+    """Two replicas in 50 of 168 hours, none at night: then all of it is the burst's."""
+    share = D(50) / 168
+    office, night = D(100_000), D(2_000)
+    parts = (
+        Part(share=share, requests_per_day=office, workers_min=2),
+        Part(share=1 - share, requests_per_day=night, workers_min=0),
+    )
+    target = Hybrid(dedicated=POD, burst=FLEX, burst_max=5)
+    known = Demand(requests_per_day=D(0), service_s=D(2), cold_start_s=D(20))
+    bill = price(target, replace(known, requests_per_day=share * office + (1 - share) * night, parts=parts), BOOK)
+    assert bill.base == 2
+    assert bill.amounts["base"] == D("473.63")  # 2 × 730 × 50/168 = 434.523810 h × 1.09
+    assert [pool.dedicated for _, pool in bill.pools] == [2, 0]
+    assert {pool.workers_min for _, pool in bill.pools} == {0}
+    by_day = price(replace(target, base=2), replace(known, requests_per_day=office), BOOK)
+    by_night = price(replace(target, base=0), replace(known, requests_per_day=night), BOOK)
+    for kind in ("burst_busy", "burst_idle", "burst_cold_start"):
+        day, dark, both = (
+            sum((line.quantity for line in each.lines if line.what == kind), D(0)) for each in (by_day, by_night, bill)
+        )
+        assert both == pytest.approx(share * day + (1 - share) * dark, abs=1)  # seconds, rounded once each
+    seen = [
+        (part.share, simulate(pool, requests=150_000, seed=f"office/{pool.dedicated}").billed)
+        for part, (_, pool) in zip(parts, bill.pools, strict=True)
+    ]
+    billed_s = sum((line.quantity for line in bill.lines if line.what.startswith("burst_")), D(0))
+    assert float(billed_s) == pytest.approx(sum(float(a) * b for a, b in seen) * 730 * 3600, rel=0.05)
 
 
 @given(

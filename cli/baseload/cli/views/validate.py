@@ -75,6 +75,7 @@ def _summary(spec: ModelSpec) -> str:
             return f"{name}, {gpus}, {target.containers_min} to {target.containers_max} containers"
         case Hybrid():
             base = "base to be found" if target.base is None else f"base of {target.base}"
+            base = "base by schedule" if spec.schedule else base
             return f"{name}, {base} × {target.dedicated.gpu}, burst of up to {target.burst_max} × {target.burst.gpu}"
         case _:
             return name

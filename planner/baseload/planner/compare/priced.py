@@ -131,6 +131,7 @@ class Asked:
         if service_s is None:
             return None
         demand = _at(self.high, times.expected, copies)
+        demand = replace(demand, parts=tuple(replace(part, workers_min=None) for part in demand.parts))
         peak = max(part.requests_per_day for part in demand.in_parts())
         workers = int(peak / 86_400 * service_s / demand.concurrency) + 1
         while workers <= MOST_STEADY:
@@ -143,10 +144,9 @@ class Asked:
 
 def _coarse(demand: Demand) -> Demand:
     """With fewer rates: an end of the range is no sharper than the factor that makes it."""
-    parts = demand.in_parts()
-    if any(part.workers_min is not None for part in parts):
+    if demand.scheduled:
         return demand
-    rates = quadrature([(float(part.share), float(part.requests_per_day)) for part in parts], END_GROUPS)
+    rates = quadrature([(float(part.share), float(part.requests_per_day)) for part in demand.in_parts()], END_GROUPS)
     return replace(demand, parts=tuple(Part(share=Decimal(a), requests_per_day=Decimal(b)) for a, b in rates))
 
 

@@ -241,7 +241,7 @@ def served(row: Row, demand: Demand | None, fleet: Fleet, known: ResponseTime | 
     """With its latency, where it is not `known`; impossible where more arrives in the mean than all workers serve."""
     if row.status is Status.UNKNOWN or demand is None or demand.service_s is None or demand.requests_per_day <= 0:
         return row
-    load, slots = _load(demand), (fleet.workers_max + fleet.dedicated) * demand.concurrency
+    load, slots = _load(demand), (fleet.workers_max + (fleet.dedicated or 0)) * demand.concurrency
     if load >= slots:
         needed = int(load / demand.concurrency) + 1
         why = f"{load:,.1f} requests are in service in the mean, {fleet.workers_max} workers serve {slots:,} at once"

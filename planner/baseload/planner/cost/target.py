@@ -23,7 +23,7 @@ from baseload.planner.spec.model import ModelSpec, RunpodTarget
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.bill import Bill, Demand
-from baseload.planner.targets.demand import demand_of
+from baseload.planner.targets.demand import demand_of, quiet
 from baseload.planner.targets.hardware import hardware_of
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import Modal
@@ -53,6 +53,7 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
     except UsageError as error:  # a hybrid whose cheapest base is not known
         bill = Bill(target="", unknown=("target",))
         problems = [_as_warning(item, spec) for item in error.diagnostics]
+    chosen = isinstance(spec.target, Hybrid) and spec.target.base is None
     if isinstance(spec.target, Hybrid) and bill.base is not None:
         spec = replace(spec, target=replace(spec.target, base=bill.base))
     unknown = tuple(dict.fromkeys((*missing, *bill.unknown)))
@@ -79,7 +80,7 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         worker_starts_per_month=bill.starts if known and bill.pools else None,
         lines=tuple(_line(line.what, line.quantity, line.price, line.unit_price_usd) for line in lines),
         prices=tuple(dict.fromkeys(line.price for line in lines)),
-        assumptions=_assumptions(spec, bill, guess, book.month_hours),
+        assumptions=_assumptions(spec, bill, guess, book.month_hours, chosen=chosen),
         performance=spec.performance,
         response=None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share),
         bill=bill,
@@ -153,10 +154,10 @@ def _estimated(spec: ModelSpec, book: PriceBook) -> Estimated | None:
 
 
 def _demand(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> Demand:
-    """The spec's; none where it says nothing of its traffic, which is told apart by `_missing`."""
+    """The spec's; quiet where it says nothing of its traffic, which is told apart by `_missing`."""
     if active_share is not None and spec.traffic is not None and spec.traffic.active_share is None:
         spec = replace(spec, traffic=replace(spec.traffic, active_share=active_share))
-    return demand_of(spec, factor=factor) or Demand(requests_per_day=Decimal(0))
+    return demand_of(spec, factor=factor) or quiet(spec)
 
 
 def _missing(spec: ModelSpec) -> tuple[str, ...]:
@@ -226,13 +227,24 @@ def _hybrid_hour(target: Hybrid, book: PriceBook) -> Decimal | None:
 
 
 # ------------------------------------------------------------------------------------------------------ explanations
-def _assumptions(spec: ModelSpec, bill: Bill, guess: Estimated | None, month_hours: Decimal) -> tuple[Assumption, ...]:
+def _base(replicas: int, *, scheduled: bool, chosen: bool) -> Assumption:
+    value = f"{replicas} replica{'' if replicas == 1 else 's'}"
+    if scheduled:
+        return Assumption(name="base", value=f"{value} at most", source="spec; the most of its schedule")
+    source = "default; the cheapest, since the spec names none" if chosen else "spec"
+    return Assumption(name="base", value=value, source=source)
+
+
+def _assumptions(
+    spec: ModelSpec, bill: Bill, guess: Estimated | None, month_hours: Decimal, *, chosen: bool
+) -> tuple[Assumption, ...]:
     found = [Assumption(name="month", value=f"{month_hours} h", source="default; convention")]
     if spec.schedule is not None:
         profile = profile_of(spec.traffic) if spec.traffic else None
-        found.append(assumption(spec.schedule, log=profile is not None and overlays_a_log(profile)))
+        of = "replicas of the base" if isinstance(spec.target, Hybrid) else "minimum of workers"
+        found.append(assumption(spec.schedule, of=of, log=profile is not None and overlays_a_log(profile)))
     if bill.base is not None:
-        found.append(Assumption(name="base", value=f"{bill.base} replicas", source="spec; else the cheapest"))
+        found.append(_base(bill.base, scheduled=spec.schedule is not None, chosen=chosen))
     if spec.traffic is not None and spec.traffic.requests_per_day and _depends_on_traffic(_target(spec)):
         told = {item.name: item for item in guess.assumptions} if guess else {}
         found += [told.pop(item.name, item) for item in _figures(spec)] + list(told.values())

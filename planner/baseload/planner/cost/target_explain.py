@@ -121,7 +121,7 @@ def _workers(spec: ModelSpec, book: PriceBook) -> _Workers | None:
             row = target.burst.price(book)
             return _Workers(
                 prefix="burst_",
-                least=_least(spec, 0, target.burst_max),
+                least=Term("workers.min", Decimal(0)),
                 most=target.burst_max,
                 gpus=int(target.burst.factor(row)),
                 idle_timeout_s=target.idle_timeout_s,
@@ -218,7 +218,10 @@ def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBoo
             gpus = Term("GPUs", target.dedicated.factor(target.dedicated.price(book)))
             name = unit.rpartition("-")[2]
             month = Term(f"{name}s of a month", book.month_hours * 3600 / _SECONDS[name])
-            yield product(Kind.ABOUT, Term("replicas", Decimal(target.base)), month, gpus, to=_TO)
+            replicas = Term("replicas", Decimal(target.base))
+            if spec.schedule is not None:
+                replicas = Term("mean of the schedule", always_on(spec.schedule, target.base))
+            yield product(Kind.ABOUT, replicas, month, gpus, to=_TO)
         case LambdaSagemaker() if what == "lambda_requests":
             yield product(Kind.ABOUT, requests, per=(million,), to=_TO)
         case LambdaSagemaker() if what == "lambda_waiting" and spec.performance.service_time_s is not None:

@@ -49,6 +49,11 @@ class Demand:
         """The parts, one where none are given."""
         return self.parts or (Part(share=Decimal(1), requests_per_day=self.requests_per_day),)
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether a schedule says the minimum."""
+        return any(part.workers_min is not None for part in self.parts)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -59,7 +64,7 @@ class Part:
     requests_per_day: Decimal
     """The rate in these hours, as if the whole day were like them."""
     workers_min: int | None = None
-    """Instead of the target's own: `schedule:`."""
+    """Instead of the target's own, of a hybrid instead of its base: `schedule:`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +130,7 @@ class Bill:
     pools: tuple[tuple[float, Pool], ...] = ()
     """The workers in each part of the month, with its share: what the latency comes from. Empty is not known."""
     base: int | None = None
-    """Replicas of a hybrid's base."""
+    """Replicas of a hybrid's base; by a schedule the most of them."""
     refused_share: Decimal = Decimal(0)
     """Of the requests, which are answered with an error because the target is at its cap."""
     assumptions: tuple[Assumption, ...] = ()

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from baseload.planner.spec.model import ModelSpec
 from baseload.planner.targets.bill import Demand, Part
-from baseload.planner.traffic.profile import RateProfile, profile_of
+from baseload.planner.traffic.profile import RateProfile, Stretch, profile_of
 from baseload.planner.traffic.rates import quadrature
 from baseload.planner.traffic.schedule import shifts
 
@@ -51,6 +51,18 @@ def demand_of(spec: ModelSpec, *, factor: Decimal = Decimal(1)) -> Demand | None
         prompt_tokens=traffic.tokens.prompt if traffic.tokens else None,
         output_tokens=traffic.tokens.output if traffic.tokens else None,
         parts=parts,
+    )
+
+
+def quiet(spec: ModelSpec) -> Demand:
+    """Nothing asked, at the minimums of its schedule."""
+    nothing = RateProfile(stretches=(Stretch(7 * _DAY_S, 0.0),))
+    found = shifts(spec.schedule, nothing, spec.schedule.time_zone) if spec.schedule is not None else ()
+    return Demand(
+        requests_per_day=Decimal(0),
+        parts=tuple(
+            Part(share=shift.share, requests_per_day=Decimal(0), workers_min=shift.workers_min) for shift in found
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from baseload.planner.errors import UsageError
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook, unpriced
 from baseload.planner.targets.bill import Bill, Demand, Tally
-from baseload.planner.targets.workers import Fleet, missing, worker_time
+from baseload.planner.targets.workers import Fleet, dedicated_in, dedicated_mean, missing, worker_time
 
 FEW = 24
 """Bases that are evaluated at a time."""
@@ -67,22 +67,23 @@ class Hybrid:
     burst: Side
     burst_max: int
     base: int | None = None
-    """None: the cheapest."""
+    """None: as a schedule says; without one, the cheapest."""
     idle_timeout_s: Decimal | None = None
     """Of a burst worker; else its price row's own."""
     start_delay_s: Decimal = Decimal(0)
 
 
 def hybrid(target: Hybrid, demand: Demand, book: PriceBook) -> Bill:
-    """The bill at the given base, or at the cheapest."""
-    if target.base is not None:
-        return _bill(target, demand, book, target.base)
+    """The bill at the given base, that of a schedule, or the cheapest."""
+    if target.base is not None or demand.scheduled:
+        return _bill(target, demand, book, target.base or 0)
     return cheapest(bills_by_base(target, demand, book))
 
 
 def bills_by_base(target: Hybrid, demand: Demand, book: PriceBook) -> tuple[Bill, ...]:
     """The bases around the cheapest, by rising base; all that serve everything where they are few.
 
+    That of a schedule alone where there is one.
     Many bases are looked at in steps that become finer around the best: the bill falls and then rises with the base,
     but for a bump where the burst is at its maximum. Raises UsageError where a side has no price or a figure is
     missing.
@@ -97,6 +98,8 @@ def bills_by_base(target: Hybrid, demand: Demand, book: PriceBook) -> tuple[Bill
             "the cheapest base is unknown: it needs `performance: {service_time, cold_start}`",
             hint="measure both, or give the base",
         )
+    if demand.scheduled:
+        return (hybrid(target, demand, book),)
     made: dict[int, Bill] = {}
 
     def bill(base: int) -> Bill:
@@ -130,9 +133,11 @@ def _bounds(target: Hybrid, demand: Demand) -> tuple[int, int]:
 def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
     tally = Tally(book)
     fixed, flexible = target.dedicated.price(book), target.burst.price(book)
-    month_s = book.month_hours * 3600
-    tally.time("base", fixed, target.dedicated.name, base * month_s * target.dedicated.factor(fixed))
     fleet = _fleet(target, flexible, base)
+    replicas = [dedicated_in(part, fleet) for part in demand.in_parts()]
+    base, running = max(replicas), dedicated_mean(demand, fleet)
+    month_s = book.month_hours * 3600
+    tally.time("base", fixed, target.dedicated.name, running * month_s * target.dedicated.factor(fixed))
     time = worker_time(demand, fleet, book.month_hours)
     kinds, place = time.by_kind(), tally.factor(target.burst.provider, target.burst.factor_name)
     for kind, seconds in kinds.items():

@@ -25,8 +25,9 @@ class Fleet:
     idle_timeout_s: Decimal = Decimal(0)
     start_delay_s: Decimal = Decimal(0)
     bills_cold_start: bool = True
-    dedicated: int = 0
-    """Replicas beside the fleet that take requests first; their time is not the fleet's."""
+    dedicated: int | None = None
+    """Replicas beside the fleet that take requests first; their time is not the fleet's. A schedule is of their number,
+    of the fleet's minimum where this is None."""
     increment_s: Decimal = Decimal(0)
     """Each run of a worker is rounded up to it: half of it per start on average."""
 
@@ -138,12 +139,28 @@ def pool_of(demand: Demand, fleet: Fleet, part: Part) -> Pool:
         concurrency=demand.concurrency,
         workers_min=minimum,
         workers_max=max(fleet.workers_max, minimum),
-        dedicated=fleet.dedicated,
+        dedicated=dedicated_in(part, fleet),
     )
 
 
+def dedicated_in(part: Part, fleet: Fleet) -> int:
+    """Replicas of the base in this part of the month."""
+    if fleet.dedicated is None:
+        return 0
+    return fleet.dedicated if part.workers_min is None else part.workers_min
+
+
+def dedicated_mean(demand: Demand, fleet: Fleet) -> Decimal:
+    """Replicas of the base that run, over the month."""
+    if not demand.scheduled:
+        return Decimal(fleet.dedicated or 0)
+    return sum((part.share * dedicated_in(part, fleet) for part in demand.in_parts()), Decimal(0))
+
+
 def _minimum(part: Part, fleet: Fleet) -> int:
-    return fleet.workers_min if part.workers_min is None else part.workers_min
+    if part.workers_min is None or fleet.dedicated is not None:
+        return fleet.workers_min
+    return part.workers_min
 
 
 def _billed(found: PoolEstimate, fleet: Fleet) -> dict[str, float]:

@@ -132,13 +132,13 @@ def minimum_at(schedule: Schedule, clock: str, time_zone: str) -> int:
     return min(least for minute in at for begins, ends, least in week if begins <= minute < ends)
 
 
-def assumption(schedule: Schedule, *, log: bool) -> Assumption:
+def assumption(schedule: Schedule, *, log: bool, of: str = "minimum of workers") -> Assumption:
     """What is told of it beside the bill."""
     values = [f"{least} from {_clock(minute)}" for minute, least in minimums(schedule)]
     shown = ", ".join(values[:6]) + (f", … ({len(values)} changes)" if len(values) > 6 else "")
     return Assumption(
         name="schedule",
-        value=f"minimum of workers {shown}, {schedule.time_zone}",
+        value=f"{of} {shown}, {schedule.time_zone}",
         source="spec",
         errs="either way: a log does not say which of its hours are which of the week's" if log else None,
     )

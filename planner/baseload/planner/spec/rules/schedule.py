@@ -10,6 +10,7 @@ from baseload.planner.spec.model import RunpodTarget, Schedule
 from baseload.planner.spec.rules.check import Check
 from baseload.planner.spec.source import At
 from baseload.planner.targets.hardware import workers_max_of
+from baseload.planner.targets.hybrid import Hybrid
 
 if TYPE_CHECKING:
     from baseload.planner.targets import Target
@@ -28,6 +29,8 @@ def schedule(check: Check, target: RunpodTarget | Target, at: At, found: Schedul
                 (*place, "windows", number, "to"),
                 "leave both out for the whole day, or write the end as `24:00`",
             )
+    if isinstance(target, Hybrid):
+        return  # of replicas beside its workers: as many as it says
     most = workers_max_of(target)
     if not check.sound(*((*at, key) for key in ("workers", "pods", "instances", "containers", "max_concurrency"))):
         return
