@@ -18,7 +18,7 @@ from baseload.cli.drift import condition, differences
 from baseload.cli.progress import Lines
 from baseload.cli.terminal import NARROW, WIDE, Page
 from baseload.cli.views import doctor, down, explain, invoke, markdown, plan, report, status, up, validate
-from baseload.cli.views.text import columns, seconds, usd
+from baseload.cli.views.text import columns, seconds, short_seconds, usd
 from baseload.engine.interface import (
     Event,
     Message,
@@ -500,6 +500,9 @@ def test_money_is_never_zero_unless_it_is(amount: Decimal | None, text: str) -> 
 
 def test_times_and_columns() -> None:
     assert [seconds(value) for value in (0.44, 12.4, 89, 125, 120)] == ["0.4 s", "12 s", "89 s", "2 min 5 s", "2 min"]
+    assert [short_seconds(value) for value in (0, 0.0354, 0.0004, 0.05, 12.4)] == [
+        "0.0 s", "35 ms", "0.4 ms", "0.1 s", "12 s"
+    ]  # fmt: skip
     assert columns([]) == []
     assert columns([["\033[1ma\033[0m", "1"], ["bb", "22"]], align="<>") == ["\033[1ma\033[0m    1", "bb  22"]
 

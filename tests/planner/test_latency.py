@@ -54,6 +54,13 @@ def test_without_waits_the_latency_is_the_service_time() -> None:
     assert fixed.p95_s == pytest.approx(2, rel=1e-5)
 
 
+def test_dense_traffic_on_workers_that_never_stop_meets_no_start() -> None:
+    """10⁹ a day on 1,000 workers: those in use stay, so none start."""
+    dense = pool(1e9 / 86_400, 0.05, 1, 20, 5, 1000, start_delay_s=4)
+    assert estimate(dense).starts_per_s < 1e-6
+    assert latency(dense).cold_share < 1e-6
+
+
 def test_no_requests_and_overload_have_no_latency() -> None:
     assert latency(pool(0, 2, 1, 20, 5, 3)).p50_s is None
     flood = latency(pool(10, 2, 1, 20, 5, 3))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from baseload.cli.terminal import Page
-from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, usd, visible_width, wrapped
+from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, short_seconds, usd, visible_width, wrapped
 from baseload.planner.compare import Comparison, Row, Status
 from baseload.planner.diagnostics import Diagnostic
 
@@ -148,7 +148,7 @@ def _details(row: Row) -> Iterator[str]:
     if row.p95_s is None:
         yield f"latency {UNKNOWN}"
     else:
-        yield f"95 % within {seconds(row.p95_s)}"
+        yield f"95 % within {short_seconds(row.p95_s)}"
     if row.added_s is not None:
         low, high = (UNKNOWN if end is None else seconds(float(end)) for end in row.added_s)
         yield f"on the way {low} to {high} more"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from baseload.cli.terminal import WIDE, Page
 from baseload.cli.views import explain as explain_view
 from baseload.cli.views import plan as plan_view
-from baseload.cli.views.text import plural, seconds, signed_usd, usd
+from baseload.cli.views.text import plural, short_seconds, signed_usd, usd
 from baseload.planner.cost import Spread
 from baseload.planner.cost.stack import NAME as ITSELF
 from baseload.planner.plan import LimitCheck, ModelPlan, Plan, Verdict
@@ -152,7 +152,7 @@ def _p95(model: ModelPlan) -> str:
     if response is None or response.p95_s is None:
         return "unknown"
     cold = "" if response.cold_share is None else f", {plan_view.percent(response.cold_share)} cold"
-    return f"{seconds(float(response.p95_s))}{cold}"
+    return f"{short_seconds(float(response.p95_s))}{cold}"
 
 
 def _limits(model: ModelPlan) -> str:

@@ -9,7 +9,17 @@ from typing import Any
 
 from baseload.cli.terminal import Page
 from baseload.cli.views.resources import SIGNS, label
-from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, signed_usd, usd, visible_width, wrapped
+from baseload.cli.views.text import (
+    UNKNOWN,
+    columns,
+    plural,
+    seconds,
+    short_seconds,
+    signed_usd,
+    usd,
+    visible_width,
+    wrapped,
+)
 from baseload.engine.interface import SECRET, Op
 from baseload.planner.cost import Deadline, ResponseTime, Spread
 from baseload.planner.cost.alternative import Alternative
@@ -180,7 +190,7 @@ def cheaper(item: Alternative) -> str:
 
 
 def _long(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else seconds(float(value))
+    return UNKNOWN if value is None else short_seconds(float(value))
 
 
 def percent(share: Decimal) -> str:

@@ -22,7 +22,7 @@ from baseload.cli.views import charts
 from baseload.cli.views import decided as view
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.html import Html, data, joined, table, tag
-from baseload.cli.views.text import UNKNOWN, plural, seconds, signed_usd, units, usd
+from baseload.cli.views.text import UNKNOWN, plural, seconds, short_seconds, signed_usd, units, usd
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
 from baseload.planner.cost import Line, ResponseTime, Spread
@@ -384,7 +384,7 @@ def _figures(swept: Sweep, traffic: int, idle: int, least: int) -> dict[str, str
 
 
 def _within(response: ResponseTime | None) -> str:
-    return UNKNOWN if response is None or response.p95_s is None else seconds(float(response.p95_s))
+    return UNKNOWN if response is None or response.p95_s is None else short_seconds(float(response.p95_s))
 
 
 def _besides(response: ResponseTime | None) -> Iterator[str]:
@@ -527,7 +527,7 @@ def _cells(swept: Sweep, traffic: int) -> list[dict[str, Any]]:
             "gpu": _what(row),
             "month": usd(row.total_usd.expected),
             "range": _range(row.total_usd),
-            "p95": UNKNOWN if row.p95_s is None else seconds(row.p95_s),
+            "p95": UNKNOWN if row.p95_s is None else short_seconds(row.p95_s),
             "cold": "" if row.cold_share is None else f"{_share(row.cold_share)} cold starts",
             "notes": "; ".join(_notes(row)),
             "own": row.own,
@@ -603,7 +603,7 @@ def _all(ranked: Sequence[Row]) -> Html:
             joined(tag("b", row.target), f" {_what(row)}"),
             usd(row.total_usd.expected),
             _range(row.total_usd),
-            UNKNOWN if row.p95_s is None else seconds(row.p95_s),
+            UNKNOWN if row.p95_s is None else short_seconds(row.p95_s),
             "; ".join(_notes(row)),
         ]
         for at, row in enumerate(ranked, 1)

@@ -42,6 +42,11 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+def short_seconds(value: float) -> str:
+    """`35 ms`, else as `seconds`."""
+    return f"{value * 1000:.2g} ms" if 0 < value < 0.05 else seconds(value)
+
+
 def units(unit: str) -> str:
     """`GPU-hours`, `GB`, `million requests`: several of a line's unit."""
     return unit if unit.endswith("s") or unit == "GB" else f"{unit}s"
