@@ -430,12 +430,17 @@ def test_the_month_is_that_of_the_estimated_times_and_its_range_holds_their_band
     model = planned(spec())
     by_hand = {end: planned(spec(performance=getattr(guess, end))) for end in ("expected", "fast", "slow")}
     assert model.monthly_usd.expected == by_hand["expected"].monthly_usd.expected
-    assert model.monthly_usd.low == by_hand["fast"].monthly_usd.expected
-    assert model.monthly_usd.high == by_hand["slow"].monthly_usd.expected
+    assert model.monthly_usd.low == by_hand["fast"].monthly_usd.low
+    assert model.monthly_usd.high == by_hand["slow"].monthly_usd.high
     assert model.lines == by_hand["expected"].lines
     assert model.explanation.quantities == by_hand["expected"].explanation.quantities
-    assert [item.name for item in model.factors] == ["service_time", "cold_start", "service_time", "cold_start"]
-    assert model.ends.high == (f"service_time {guess.slow.service_time_s} s", f"cold_start {guess.slow.cold_start_s} s")
+    band = ["service_time", "cold_start", "service_time", "cold_start"]
+    assert [item.name for item in model.factors if item.name != "closed_form"] == band
+    assert model.ends.high == (
+        f"service_time {guess.slow.service_time_s} s",
+        f"cold_start {guess.slow.cold_start_s} s",
+        "closed_form 2 % more",
+    )
 
 
 def test_the_band_comes_on_top_of_the_traffics_range() -> None:
@@ -459,7 +464,7 @@ def test_what_the_spec_measures_wins() -> None:
     half = planned(spec(performance=Performance(service_time_s=Decimal("1.8"))))
     assert list(told(half)) == ["cold_start"]
     assert {item.name: item.source for item in half.assumptions}["service_time"] == "spec"
-    assert {item.name for item in half.factors} == {"cold_start"}
+    assert {item.name for item in half.factors} == {"cold_start", "closed_form"}
 
 
 def test_a_bill_that_rests_on_estimates_says_so_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baseload.planner.cost import cost_of
+from baseload.planner.cost import cents, cost_of
 from baseload.planner.prices import bundled
 from baseload.planner.spec import load
 from baseload.planner.spec.model import Batch, Curve, ModelSpec, RequestCount, Traffic
@@ -47,7 +47,12 @@ def test_every_point_is_the_bill_of_that_spec(spec: ModelSpec, swept: Sweep) -> 
     assert swept.here.parts_usd == {line.what: line.amount_usd for line in cost.lines}
     assert (swept.idle_timeouts_s, swept.workers_min, swept.own) == ((1, 2, 5, 10, 30), (0, 1, 2), (3, 2, 0))
     half, twice = (swept.points[FACTORS.index(Decimal(f))][2][0].monthly_usd.expected for f in ("0.5", "2"))
-    assert (half, twice) == (cost.monthly_usd.low, cost.monthly_usd.high)
+    assert half is not None
+    assert twice is not None
+    assert (cents(half * Decimal("0.98")), cents(twice * Decimal("1.02"))) == (
+        cost.monthly_usd.low,
+        cost.monthly_usd.high,
+    )
     # Two of two workers are always on: 2 × 2,628,000 s × 0.00031 USD, whatever the traffic and the idle timeout.
     always_on = {row[2].monthly_usd.expected for traffic in swept.points for row in traffic}
     assert always_on == {Decimal("1629.36")}

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baseload.planner.cost import Ends, cents
 from baseload.planner.plan import ModelPlan, Plan, make_plan, schema
 from baseload.planner.pool import Pool, estimate
 from baseload.planner.prices import bundled
@@ -245,12 +246,31 @@ def test_an_hourly_profile_without_a_share_has_a_range_with_sessions() -> None:
     open_, steady, sessions = (
         model(f"{{{hours}, cv: 1{share}}}") for share in ("", ", active_share: 1", ", active_share: 0.2")
     )
-    assert open_.monthly_usd.expected == steady.monthly_usd.expected == steady.monthly_usd.low
-    assert open_.monthly_usd.low == sessions.monthly_usd.expected
-    assert [(item.name, item.value, item.monthly_usd) for item in open_.factors] == [
+    assert open_.monthly_usd.expected == steady.monthly_usd.expected
+    assert open_.monthly_usd.low == sessions.monthly_usd.low
+    assert [(item.name, item.value, item.monthly_usd) for item in open_.factors][:1] == [
         ("active_share", "0.2", sessions.monthly_usd.expected)
     ]
-    assert steady.factors == ()
+    assert {item.name for item in steady.factors} == {"closed_form"}
+
+
+def test_the_closed_form_itself_errs() -> None:
+    """By 2 % of what workers that come and go bill, and never above all workers all the time."""
+    found = model("{requests_per_day: 1000, cv: 1}")
+    expected = usd(found.monthly_usd.expected)
+    ends = cents(expected * Decimal("0.98")), cents(expected * Decimal("1.02"))
+    assert (found.monthly_usd.low, found.monthly_usd.high) == ends == tuple(item.monthly_usd for item in found.factors)
+    assert found.ends == Ends(low=("closed_form 2 % less",), high=("closed_form 2 % more",))
+    busy = model(f"{{hourly: {[5900, 5990] * 12}, cv: 1, active_share: 1}}")
+    assert busy.monthly_usd.high == cents(usd(busy.hourly_worst_case_usd) * 730)
+    assert usd(busy.monthly_usd.expected) * Decimal("1.02") > usd(busy.monthly_usd.high)
+
+
+def test_where_nothing_is_modelled_nothing_errs() -> None:
+    for traffic in ("{requests_per_day: 0}", "{batch: {jobs: 100, at: 02:00, within: 4h}}"):
+        found = model(traffic)
+        assert found.monthly_usd.low == found.monthly_usd.expected == found.monthly_usd.high
+        assert found.factors == ()
 
 
 def test_traffic_without_a_cv_has_a_range_with_bursts() -> None:
@@ -258,18 +278,18 @@ def test_traffic_without_a_cv_has_a_range_with_bursts() -> None:
     open_, poisson, bursty, rare = (model(f"{{{volume}{cv}}}") for cv in ("", ", cv: 1", ", cv: 2", ", cv: 6"))
     assert open_.monthly_usd.expected == poisson.monthly_usd.expected
     bills = [usd(item.monthly_usd.expected) for item in (poisson, bursty, rare)]
-    assert (open_.monthly_usd.low, open_.monthly_usd.high) == (min(bills[:2]), max(bills[:2]))
-    assert (open_.widest_usd.low, open_.widest_usd.high) == (min(bills), max(bills))
-    assert [(item.name, item.value, item.monthly_usd) for item in open_.factors] == [("cv", "2", bills[1])]
+    ends = cents(min(bills[:2]) * Decimal("0.98")), cents(max(bills[:2]) * Decimal("1.02"))
+    assert (open_.monthly_usd.low, open_.monthly_usd.high) == ends
+    assert (open_.widest_usd.low, open_.widest_usd.high) == (min(*bills, *ends), max(*bills, *ends))
+    assert [(item.name, item.value, item.monthly_usd) for item in open_.factors][:1] == [("cv", "2", bills[1])]
     for said in (poisson, bursty):
-        assert said.factors == ()
+        assert {item.name for item in said.factors} == {"closed_form"}
         assert said.monthly_usd == said.widest_usd
-        assert said.monthly_usd.low == said.monthly_usd.expected == said.monthly_usd.high
 
 
 def test_the_range_holds_the_combinations_of_its_factors() -> None:
     found = model("{requests_per_day: 1000, curve: business-week, range: {low: 0.5, high: 2}}")
-    assert [item.name for item in found.factors] == ["rate", "rate", "active_share", "cv"]
+    assert [item.name for item in found.factors] == ["rate", "rate", "active_share", "cv", *["closed_form"] * 2]
     assert usd(found.monthly_usd.low) < min(item.monthly_usd for item in found.factors)
     assert usd(found.monthly_usd.high) >= max(item.monthly_usd for item in found.factors)
 

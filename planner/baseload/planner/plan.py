@@ -94,6 +94,8 @@ class ModelPlan:
     """The spec's content without the container's environment, to price it again when the plan is a base."""
     widest_usd: Spread = field(default_factory=Spread)
     """`monthly_usd` with bursts that few have."""
+    drift_usd: Spread | None = None
+    """`widest_usd` at the volume of another week; None where the traffic was not measured, or its `range` says it."""
     factors: tuple[Factor, ...] = ()
     """Bills at other traffic than expected; the range of the month holds them."""
     ends: Ends = field(default_factory=Ends)
@@ -379,6 +381,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
         ),
         spec=_plain_content(spec.content),
         widest_usd=cost.widest_usd,
+        drift_usd=cost.drift_usd,
         factors=cost.factors,
         ends=cost.ends,
         explanation=explain(spec, cost, book),
@@ -637,6 +640,7 @@ def _model_json(model: ModelPlan) -> dict[str, Any]:
         "target": model.target,
         "monthly_usd": _spread_json(model.monthly_usd),
         "widest_monthly_usd": _spread_json(model.widest_usd),
+        "drift_monthly_usd": None if model.drift_usd is None else _spread_json(model.drift_usd),
         "split_usd": {
             "busy": _text(split.busy),
             "idle": _text(split.idle),
@@ -954,6 +958,7 @@ def _model_of(item: Mapping[str, Any]) -> ModelPlan:
         limits=_checks_of(item["limits"]),
         spec=item.get("spec", {}),
         widest_usd=Spread(**_amounts(item.get("widest_monthly_usd", {}))),
+        drift_usd=Spread(**_amounts(item["drift_monthly_usd"])) if item.get("drift_monthly_usd") else None,
         factors=tuple(
             Factor(name=factor["name"], value=factor["value"], monthly_usd=Decimal(factor["monthly_usd"]))
             for factor in item.get("factors", ())

@@ -55,6 +55,7 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
     lines += plan_view.ends(model, page)
     lines += _factors(model, page)
     lines += _widest(model, page)
+    lines += plan_view.drift(model, page)
     lines += wrapped(f"latency: {plan_view.latency(model.response)}", page.width, indent=2, hanging=2)
     for stage in model.response.added if model.response else ():
         ends = " to ".join("unknown" if end is None else f"{end:f} s" for end in (stage.low_s, stage.high_s))

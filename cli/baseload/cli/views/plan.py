@@ -120,6 +120,7 @@ def _model(model: ModelPlan, change: MonthChange | None, page: Page) -> list[str
     if model.deadline is not None:
         lines += wrapped(batch(model.deadline), page.width, indent=2, hanging=2)
     lines += ends(model, page)
+    lines += drift(model, page)
     lines += wrapped(f"latency: {latency(model.response)}", page.width, indent=2, hanging=2)
     if model.cheaper is not None:
         lines += wrapped(f"cheaper: {cheaper(model.cheaper)}", page.width, indent=2, hanging=2)
@@ -208,6 +209,14 @@ def ends(model: ModelPlan, page: Page) -> list[str]:
     made_by = {"low": model.ends.low, "high": model.ends.high}
     stated = [f"{end} at {' and '.join(names).replace('_', ' ')}" for end, names in made_by.items() if names]
     return wrapped(f"range: {', '.join(stated)}", page.width, indent=2, hanging=2) if stated else []
+
+
+def drift(model: ModelPlan, page: Page) -> list[str]:
+    """What a week with another volume than the measured one bills."""
+    if model.drift_usd is None:
+        return []
+    text = f"another week, of half to twice this volume: {usd(model.drift_usd.low)} to {usd(model.drift_usd.high)}"
+    return wrapped(text, page.width, indent=2, hanging=2)
 
 
 def _move(item: Sensitivity) -> str:

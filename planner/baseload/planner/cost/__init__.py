@@ -39,6 +39,14 @@ BURSTS = (Decimal(2),)
 WIDEST_BURSTS = (Decimal(6),)
 """Those that only the widest range holds besides."""
 
+CLOSED_FORM_PERCENT = Decimal(2)
+"""By how much the closed form may be off, of what workers that come and go bill: 19 of 20 pools outside of the gate.
+
+Measured by `python -m benchmarks model` (benchmarks/README.md: 1.29 to 1.64 %, bound 2 %)."""
+
+DRIFT = (Decimal("0.5"), Decimal(2))
+"""A week's volume over that of the week before: 10 of 12 recorded clients with traffic in both are between."""
+
 _CENT = Decimal("0.01")
 
 
@@ -196,6 +204,8 @@ class Cost:
     """The spec's, with what was estimated filled in: that of the expected month."""
     widest_usd: Spread = field(default_factory=Spread)
     """`monthly_usd` with bursts that few have."""
+    drift_usd: Spread | None = None
+    """`widest_usd` at the volume of another week; None where the traffic was not measured, or its `range` says it."""
     factors: tuple[Factor, ...] = ()
     ends: Ends = field(default_factory=Ends)
     growth: tuple[GrowthMonth, ...] = ()

@@ -11,12 +11,83 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from baseload.planner.cost import BURSTS, GROWTH_MONTHS, SESSIONS, WIDEST_BURSTS, Ends, Factor, GrowthMonth, Spread
+from baseload.planner.cost import (
+    BURSTS,
+    CLOSED_FORM_PERCENT,
+    DRIFT,
+    GROWTH_MONTHS,
+    SESSIONS,
+    WIDEST_BURSTS,
+    Ends,
+    Factor,
+    GrowthMonth,
+    Split,
+    Spread,
+    cents,
+)
 from baseload.planner.performance.estimate import Estimated
-from baseload.planner.spec.model import ModelSpec, Performance
+from baseload.planner.pool import Assumption
+from baseload.planner.spec.model import ModelSpec, Performance, Traffic
 
 Month = Callable[[ModelSpec, Decimal, Decimal | None], Decimal]
 """Dollars of a month of a spec at its rate times a factor; the share of active time where the spec has none."""
+
+
+class Error(NamedTuple):
+    """By how much a month may be off because of how it was computed."""
+
+    name: str = "closed_form"
+    percent: Decimal = Decimal(0)
+    """Of what workers that come and go bill; zero where that is exact."""
+    share: Decimal = Decimal(0)
+    """The same as a share of the month."""
+    most_usd: Decimal | None = None
+    """With all workers on all the time; None is unknown."""
+
+    def less(self, usd: Decimal) -> Decimal:
+        """The month where it is too high."""
+        return cents(usd * (1 - self.share)) if self.share else usd
+
+    def more(self, usd: Decimal) -> Decimal:
+        """The month where it is too low."""
+        most = cents(usd * (1 + self.share)) if self.share else usd
+        return most if self.most_usd is None else max(usd, min(most, self.most_usd))
+
+    def told(self) -> tuple[Assumption, ...]:
+        """Where the figure is from; a simulation says that itself."""
+        if not self.share or self.name != "closed_form":
+            return ()
+        value = f"right to {plain(self.percent)} % of what workers that come and go bill, in the range"
+        source = "measured; 19 of 20 pools against simulation, benchmarks/README.md"
+        return (Assumption(name=self.name, value=value, source=source, errs="either way"),)
+
+
+EXACT = Error()
+
+
+def error_of(
+    method: str | None,
+    split: Split,
+    month_usd: Decimal | None,
+    *,
+    workers_usd: Decimal | None = None,
+    simulated_percent: Decimal | None = None,
+    most_usd: Decimal | None = None,
+) -> Error:
+    """Of the closed form, or of a simulation whose interval that is; `workers_usd` is billed by time, by default all.
+
+    None where the formulas are exact for what they assume, as is a batch.
+    """
+    on = split.always_on or Decimal(0)
+    coming = sum((part or Decimal(0) for part in (split.busy, split.idle, split.cold_start)), Decimal(0))
+    sure = method is None or method.startswith(("exact", "approximation: a batch"))
+    if not month_usd or coming <= 0 or (sure and simulated_percent is None):
+        return EXACT
+    name, percent = "closed_form", CLOSED_FORM_PERCENT
+    if simulated_percent is not None:
+        name, percent = "simulation", simulated_percent
+    timed = month_usd if workers_usd is None else workers_usd
+    return Error(name, percent, percent / 100 * coming / (coming + on) * timed / month_usd, most_usd)
 
 
 class Range(NamedTuple):
@@ -26,6 +97,8 @@ class Range(NamedTuple):
     ends: Ends
     widest: Spread
     """With bursts that few have."""
+    drift: Spread | None = None
+    """The widest at the volume of another week; None where it was not measured in one, or the spec has a `range`."""
 
 
 class _Case(NamedTuple):
@@ -37,11 +110,14 @@ class _Case(NamedTuple):
     cv: Decimal | None = None
 
 
-def spread(spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None) -> Range:
+def spread(
+    spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None, error: Error = EXACT
+) -> Range:
     """The lowest and highest bill over all that may be: rates × shares of active time × ends of an estimate's band.
 
-    Bursts are added to the expected month and to both ends. More traffic can cost less: where the cold start outlasts
-    the idle timeout, a steadier stream saves starts.
+    Bursts are added to the expected month and to both ends, and to the ends at last the error of the formulas
+    themselves. More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves
+    starts.
     """
     if expected_usd is None:
         return one_month(None)
@@ -54,14 +130,38 @@ def spread(spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, gues
         for case in [_Case(performance, factor, share)]
     }
     steady = dict.fromkeys([expected, *_ends(bills)])
-    bills |= {case: _usd(spec, month_usd, case) for case in _with_bursts(spec, steady, BURSTS)}
+    bills |= {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, bursts(spec.traffic))}
     low, high = _ends(bills)
-    widest = bills | {case: _usd(spec, month_usd, case) for case in _with_bursts(spec, steady, WIDEST_BURSTS)}
+    usd = Spread(low=error.less(bills[low]), expected=expected_usd, high=error.more(bills[high]))
+    widest = bills | {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, _rare_bursts(spec.traffic))}
     return Range(
-        usd=Spread(low=bills[low], expected=expected_usd, high=bills[high]),
-        ends=Ends(low=_other_than_expected(spec, low), high=_other_than_expected(spec, high)),
-        widest=Spread(low=min(widest.values()), expected=expected_usd, high=max(widest.values())),
+        usd=usd,
+        ends=Ends(low=_apart(spec, low, error, "less"), high=_apart(spec, high, error, "more")),
+        widest=_held(usd, widest.values()),
+        drift=_drift(spec, month_usd, usd, widest),
     )
+
+
+def _held(usd: Spread, bills: Iterable[Decimal]) -> Spread:
+    assert usd.low is not None, "known with the month"
+    assert usd.high is not None, "known with the month"
+    return Spread(low=min(usd.low, *bills), expected=usd.expected, high=max(usd.high, *bills))
+
+
+def _drift(spec: ModelSpec, month_usd: Month, usd: Spread, bills: Mapping[_Case, Decimal]) -> Spread | None:
+    """The range and the cases that make the ends of the widest, at half and twice the volume."""
+    if not is_of_one_week(spec):
+        return None
+    ends = dict.fromkeys(_ends(bills))
+    other = [_usd(spec, month_usd, case._replace(factor=volume)) for case in ends for volume in DRIFT]
+    return _held(usd, [*bills.values(), *other])
+
+
+def is_of_one_week(spec: ModelSpec) -> bool:
+    """Whether the volume was counted, in a log or by hours, and nothing says how it will change."""
+    traffic = spec.traffic
+    counted = traffic is not None and (traffic.observed is not None or bool(traffic.hourly))
+    return counted and _rates(spec) == [1] and bool(traffic and traffic.requests_per_day)
 
 
 def one_month(usd: Decimal | None) -> Range:
@@ -78,24 +178,26 @@ def _ends(bills: Mapping[_Case, Decimal]) -> tuple[_Case, _Case]:
     return min(bills, key=bills.__getitem__), max(bills, key=bills.__getitem__)
 
 
-def _with_bursts(spec: ModelSpec, cases: Iterable[_Case], cvs: Iterable[Decimal]) -> list[_Case]:
-    return [case._replace(cv=cv) for cv in _bursts(spec, cvs) for case in cases]
+def _with_bursts(cases: Iterable[_Case], cvs: Iterable[Decimal]) -> list[_Case]:
+    return [case._replace(cv=cv) for cv in cvs for case in cases]
 
 
 def _bursty(spec: ModelSpec, cv: Decimal | None) -> ModelSpec:
     return spec if cv is None or spec.traffic is None else replace(spec, traffic=replace(spec.traffic, cv=cv))
 
 
-def _other_than_expected(spec: ModelSpec, case: _Case) -> tuple[str, ...]:
+def _apart(spec: ModelSpec, case: _Case, error: Error, way: str) -> tuple[str, ...]:
+    """What makes an end other than the expected month."""
     rate = () if case.factor == 1 else (f"rate {plain(case.factor)} times",)
     active = () if case.share is None else (f"active_share {plain(case.share)}",)
     bursts = () if case.cv is None else (f"cv {plain(case.cv)}",)
     times = (f"{name} {value}" for name, value, _ in _moved_times(spec, case.performance))
-    return (*rate, *active, *bursts, *times)
+    method = (f"{error.name} {plain(error.percent)} % {way}",) if error.share else ()
+    return (*rate, *active, *bursts, *times, *method)
 
 
 def factors(
-    spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None
+    spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None, error: Error = EXACT
 ) -> tuple[Factor, ...]:
     """Each thing that the range holds, by itself."""
     if expected_usd is None:
@@ -112,8 +214,11 @@ def factors(
     ]
     found += [
         Factor(name="cv", value=plain(cv), monthly_usd=month_usd(_bursty(spec, cv), Decimal(1), None))
-        for cv in _bursts(spec, BURSTS)
+        for cv in bursts(spec.traffic)
     ]
+    if error.share:
+        for way, usd in (("less", error.less(expected_usd)), ("more", error.more(expected_usd))):
+            found.append(Factor(name=error.name, value=f"{plain(error.percent)} % {way}", monthly_usd=usd))
     return tuple(found) + tuple(
         Factor(name=name, value=value, monthly_usd=month_usd(other, Decimal(1), None))
         for performance in _performances(spec, guess)
@@ -149,11 +254,23 @@ def _shares(spec: ModelSpec) -> list[Decimal | None]:
     return [None, SESSIONS] if hides else [None]
 
 
-def _bursts(spec: ModelSpec, cvs: Iterable[Decimal]) -> list[Decimal]:
-    """How bursty requests may be where neither the spec nor a log says it."""
-    traffic = spec.traffic
-    open_ = traffic is not None and traffic.cv is None and traffic.batch is None and bool(traffic.requests_per_day)
-    return list(cvs) if open_ else []
+def bursts(traffic: Traffic | None) -> list[Decimal]:
+    """How bursty requests may be, where the spec does not say it.
+
+    The cv of a log is of the gaps within an hour, so it also holds the changes of the rate that the windows of ten
+    minutes have already: what is left for a steady rate is between 1 and that.
+    """
+    if traffic is not None and traffic.observed is not None and traffic.cv is not None:
+        return [Decimal(1), traffic.cv.sqrt().quantize(Decimal("0.001"))] if traffic.cv > 1 else []
+    return list(BURSTS) if _says_no_bursts(traffic) else []
+
+
+def _rare_bursts(traffic: Traffic | None) -> list[Decimal]:
+    return list(WIDEST_BURSTS) if _says_no_bursts(traffic) else []
+
+
+def _says_no_bursts(traffic: Traffic | None) -> bool:
+    return traffic is not None and traffic.cv is None and traffic.batch is None and bool(traffic.requests_per_day)
 
 
 def growth(spec: ModelSpec, month_usd: Month, *, known: bool) -> tuple[GrowthMonth, ...]:

@@ -15,7 +15,6 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 
 from baseload.planner.cost import (
-    BURSTS,
     MONTH_S,
     SESSIONS,
     WIDEST_BURSTS,
@@ -27,7 +26,7 @@ from baseload.planner.cost import (
     cents,
     others_move,
 )
-from baseload.planner.cost.ranges import factors, growth, one_month, plain, spread
+from baseload.planner.cost.ranges import bursts, error_of, factors, growth, one_month, plain, spread
 from baseload.planner.cost.response import response_time
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated
@@ -36,7 +35,7 @@ from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
 from baseload.planner.simulated.month import SimulatedMonth
 from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
 from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
-from baseload.planner.simulated.runpod import in_doubt, month_of, response_of, told
+from baseload.planner.simulated.runpod import in_doubt, interval_percent, month_of, response_of, told
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
 from baseload.planner.targets.demand import demand_of as parts_of
 from baseload.planner.traffic.batch import BatchRun, run_batch
@@ -74,26 +73,35 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
     closed_usd = _month_usd(price, spec, Decimal(1), None) if month and total is not None else None
     moves = others_move(lines, total, closed_usd) if total is not None and closed_usd is not None else None
     month_usd = partial(_other_month_usd, price, spec, total, moves)
-    span = spread(spec, month_usd, total, guess) if ranged else one_month(total)
+    worst_usd = _hourly_worst_case(spec, price)
+    error = error_of(
+        expected.method if expected else None,
+        Split(**known),
+        total,
+        simulated_percent=interval_percent(month) if month else None,
+        most_usd=None if worst_usd is None else cents(worst_usd * MONTH_S / 3600),
+    )
+    span = spread(spec, month_usd, total, guess, error) if ranged else one_month(total)
     return Cost(
         target=f"runpod {spec.runpod.mode}",
         monthly_usd=span.usd,
         widest_usd=span.widest,
+        drift_usd=span.drift,
         performance=spec.performance,
         ends=span.ends,
-        factors=factors(spec, month_usd, total, guess) if ranged else (),
+        factors=factors(spec, month_usd, total, guess, error) if ranged else (),
         growth=growth(spec, month_usd, known=total is not None) if ranged else (),
         deadline=_deadline(spec, price, missing),
         split_usd=Split(**known),
         at_least_usd=sum(known.values(), Decimal(0)),
         usd_per_1000_requests=None if expected and expected.overloaded else per_1000(spec, total),
-        hourly_worst_case_usd=_hourly_worst_case(spec, price),
+        hourly_worst_case_usd=worst_usd,
         method=expected.method if expected else None,
         worker_starts_per_month=_starts(expected) if expected else None,
         lines=lines,
         prices=(price,) if price else (),
         response=(response_of(month) if month else _response(spec, expected)) if ranged else None,
-        assumptions=_simulated(_assumptions(spec, expected, guess), spec, month, moves),
+        assumptions=_simulated((*_assumptions(spec, expected, guess), *error.told()), spec, month, moves),
         simulation=told(spec, month, doubts, closed_usd) if month else None,
         diagnostics=(
             *_unknowns(spec, missing, price),
@@ -481,13 +489,15 @@ def _gaps(traffic: Traffic) -> Assumption:
     """How bursty requests are at a steady rate."""
     errs = "either way: up to cv 2 by 1 % in the median and 11 % in 19 of 20 pools, at cv 4 by 10 % and 38 %"
     if traffic.cv is None:
-        also = " and ".join(plain(cv) for cv in BURSTS)
+        also = " and ".join(plain(cv) for cv in bursts(traffic))
         value = (
             f"1 (Poisson), in the range also {also}, in the widest {' and '.join(plain(cv) for cv in WIDEST_BURSTS)}"
         )
         return Assumption(name="cv", value=value, source="default; docs/traffic.md", errs="either way with bursts")
     source = "spec" if traffic.observed is None else "measured; the log"
     value = plain(traffic.cv.quantize(Decimal("0.01")))
+    if others := [plain(cv.quantize(Decimal("0.01"))) for cv in bursts(traffic)]:
+        value += f", in the range also {' and '.join(others)}: the log's rates hold some of its bursts"
     if traffic.cv < 1:
         value = f"{value}, in the closed form taken as 1 (Poisson)"
     return Assumption(name="cv", value=value, source=source, errs=errs if traffic.cv > 1 else None)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost import Cost, Line, Split, cents, unit_name
-from baseload.planner.cost.ranges import factors, growth, plain, spread
+from baseload.planner.cost.ranges import error_of, factors, growth, plain, spread
 from baseload.planner.cost.response import response_time
 from baseload.planner.cost.runpod import arrivals, guessed, per_1000, ways_to_know
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
@@ -64,15 +64,19 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
     def month_usd(other: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
         return bill_of(_target(other), _demand(other, factor, share), book).at_least_usd
 
-    span = spread(spec, month_usd, total, guess)
+    split = _split(bill) if lines else Split()
+    timed_usd = sum((line.amount_usd for line in bill.lines if line.price.seconds is not None), Decimal(0))
+    off = error_of(bill.method, split, total, workers_usd=timed_usd)
+    span = spread(spec, month_usd, total, guess, off)
     return Cost(
         target=_name(_target(spec)),
         monthly_usd=span.usd,
         widest_usd=span.widest,
+        drift_usd=span.drift,
         ends=span.ends,
-        factors=factors(spec, month_usd, total, guess),
+        factors=factors(spec, month_usd, total, guess, off),
         growth=growth(spec, month_usd, known=known),
-        split_usd=_split(bill) if lines else Split(),
+        split_usd=split,
         at_least_usd=sum((line.amount_usd for line in lines), Decimal("0.00")),
         usd_per_1000_requests=per_1000(spec, total, book.month_hours) if bill.refused_share == 0 else None,
         hourly_worst_case_usd=_hourly_worst_case(spec, book),
@@ -80,7 +84,7 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         worker_starts_per_month=bill.starts if known and bill.pools else None,
         lines=tuple(_line(line.what, line.quantity, line.price, line.unit_price_usd) for line in lines),
         prices=tuple(dict.fromkeys(line.price for line in lines)),
-        assumptions=_assumptions(spec, bill, guess, book.month_hours, chosen=chosen),
+        assumptions=(*_assumptions(spec, bill, guess, book.month_hours, chosen=chosen), *off.told()),
         performance=spec.performance,
         response=None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share),
         bill=bill,

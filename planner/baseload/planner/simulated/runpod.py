@@ -77,6 +77,11 @@ def month_of(spec: ModelSpec, pool: Pool, seed: int) -> SimulatedMonth | None:
     return simulated_month(as_simulated(pool, spec), demand_of(spec.traffic), seed=seed)
 
 
+def interval_percent(month: SimulatedMonth) -> Decimal:
+    """Half of the 95 % interval of the billed worker time."""
+    return _percent(month.half_width)
+
+
 def told(spec: ModelSpec, month: SimulatedMonth, why: tuple[str, ...], closed_form_usd: Decimal | None) -> Simulation:
     """What a cost says about its simulation."""
     return Simulation(
@@ -85,7 +90,7 @@ def told(spec: ModelSpec, month: SimulatedMonth, why: tuple[str, ...], closed_fo
         replications=month.replications,
         sampled=month.taken,
         arrivals=month.told,
-        interval_percent=_percent(month.half_width),
+        interval_percent=interval_percent(month),
         closed_form_usd=closed_form_usd,
         doubts=why,
         command=f"deploy simulate {spec.name} --seed {month.seed}",
