@@ -205,9 +205,15 @@ def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
 
 
 def ends(model: ModelPlan, page: Page) -> list[str]:
-    """What makes the low and the high end of the range."""
-    made_by = {"low": model.ends.low, "high": model.ends.high}
-    stated = [f"{end} at {' and '.join(names).replace('_', ' ')}" for end, names in made_by.items() if names]
+    """What makes the low and the high end of the range; what moves both apart is said once."""
+    low, high = ([name.replace("_", " ") for name in end] for end in (model.ends.low, model.ends.high))
+    both = [name.removesuffix(" less") for name in low if f"{name.removesuffix(' less')} more" in high]
+    apart = {
+        "low at": [name for name in low if name.removesuffix(" less") not in both],
+        "high at": [name for name in high if name.removesuffix(" more") not in both],
+    }
+    stated = [f"{end} {' and '.join(names)}" for end, names in apart.items() if names]
+    stated += [f"{name} either way" for name in both]
     return wrapped(f"range: {', '.join(stated)}", page.width, indent=2, hanging=2) if stated else []
 
 
