@@ -312,7 +312,7 @@ def make_plan(
     itself = stack_bill(costs, book)
     itself_usd = itself.monthly_usd.expected if itself else Decimal(0)
     against = difference(base, specs, months, book, seed, itself_usd=itself_usd) if base else None
-    models = tuple(_model(spec, cost, book, against) for spec, cost in costs)
+    models = tuple(_model(spec, cost, book, against, seed) for spec, cost in costs)
     checks = _stack_limits(limits or Limits(), models, itself, against)
     prices = tuple(sorted({*(price for _, cost in costs for price in cost.prices), *(itself.prices if itself else ())}))
     found = [
@@ -361,7 +361,7 @@ def moved(before: Plan, after: Plan) -> list[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------- making
-def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | None) -> ModelPlan:
+def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | None, seed: int | None) -> ModelPlan:
     return ModelPlan(
         name=spec.name,
         spec_digest=spec.digest,
@@ -388,7 +388,7 @@ def _model(spec: ModelSpec, cost: Cost, book: PriceBook, against: Difference | N
         growth=cost.growth,
         deadline=cost.deadline,
         response=cost.response,
-        cheaper=cheaper(spec, cost, book),
+        cheaper=cheaper(spec, cost, book, seed),
         simulation=cost.simulation,
     )
 
@@ -685,6 +685,7 @@ def _alternative_json(found: Alternative | None) -> dict[str, str | None] | None
         "saves_usd": _text(found.saves_usd),
         "p95_s": _text(found.p95_s),
         "cold_share": _text(found.cold_share),
+        "interval_percent": _text(found.interval_percent),
     }
 
 
@@ -987,6 +988,7 @@ def _alternative_of(item: Mapping[str, Any]) -> Alternative:
         saves_usd=Decimal(item["saves_usd"]),
         p95_s=_decimal(item["p95_s"]),
         cold_share=_decimal(item["cold_share"]),
+        interval_percent=_decimal(item.get("interval_percent")),
     )
 
 
