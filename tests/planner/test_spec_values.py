@@ -224,20 +224,29 @@ EVERY_TARGET = {
         buffer=1, scaledown_s=120, region="narrow", plan="team", volume_gib=Decimal(3),
     ),
     "{modal: {nonpreemptible: true, region: eu}}": Modal(gpu=None, nonpreemptible=True, region="broad"),
-    "{hybrid: {base: 2, baseline: {runpod-pod: {gpu: NVIDIA L4, gpu_count: 2, tier: community}}, burst: {runpod: "
+    "{hybrid: {base: 2, baseline: {runpod-pod: {gpu: NVIDIA L4, gpu_count: 2, tier: community, disk_gb: 5, "
+    "volume_gb: 6, network_volume_gb: 7}}, burst: {runpod: "
     "{gpu: AMPERE_24, gpu_count: 2, workers: {max: 7}, idle_timeout: 9s, queue_delay: 1s}}}}": Hybrid(
         dedicated=Side(provider="runpod", product="pod", gpu="NVIDIA L4", tier="community", gpu_count=2),
         burst=Side(provider="runpod", product="serverless", gpu="AMPERE_24", gpu_count=2),
         burst_max=7, base=2, idle_timeout_s=Decimal(9), start_delay_s=Decimal(1),
+        beside=RunpodPod(
+            gpu="NVIDIA L4", gpu_count=2, tier="community", disk_gb=5, volume_gb=6, network_volume_gb=7
+        ),
     ),
-    "{hybrid: {baseline: {lambda-sagemaker: {instance: ml.g6.xlarge, region: eu-west-3}}, burst: {modal: {gpu: L4, "
+    "{hybrid: {baseline: {lambda-sagemaker: {instance: ml.g6.xlarge, region: eu-west-3, memory_mb: 512, architecture: "
+    "x86_64, front: http-api, log_bytes: 9}}, burst: {modal: {gpu: L4, plan: team, "
     "gpu_count: 2, cpu: 2, memory_gib: 8, containers: {max: 4}, scaledown_window: 30s, region: eu}}}}": Hybrid(
         dedicated=Side(provider="aws", product="sagemaker-realtime", gpu="ml.g6.xlarge", region="eu-west-3"),
         burst=Side(
             provider="modal", product="serverless", gpu="L4", gpu_count=2,
             beside=(("cpu", Decimal(2)), ("memory", Decimal(8))), factor_name="region-broad",
         ),
-        burst_max=4, idle_timeout_s=Decimal(30),
+        burst_max=4, idle_timeout_s=Decimal(30), plan="modal/team",
+        beside=LambdaSagemaker(
+            instance="ml.g6.xlarge", region="eu-west-3", memory_mb=512, architecture="x86_64", front="http-api",
+            log_bytes=9,
+        ),
     ),
     "auto": model.Auto(),
     "{auto: {targets: [runpod], gpus: [ADA_24]}}": model.Auto(targets=("runpod",), gpus=("ADA_24",)),
@@ -293,7 +302,7 @@ def test_every_key_of_the_schema_has_a_value_and_a_description() -> None:
         set_otherwise = {
             "instances_min", "instances_max", "containers_min", "containers_max", "buffer", "cores", "scaledown",
             "provisioned", "provisioned_share", "running_share", "gpu", "model_gb", "vpc", "dedicated", "burst_max",
-            "idle_timeout", "start_delay",
+            "idle_timeout", "start_delay", "beside", "plan",
         }  # fmt: skip
         assert keys - named <= plain(other), name
         assert plain(other) - set_otherwise <= keys, name

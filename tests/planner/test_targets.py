@@ -561,6 +561,59 @@ def test_a_schedule_of_the_base_is_a_base_of_its_own_in_each_part() -> None:
     assert float(billed_s) == pytest.approx(sum(float(a) * b for a, b in seen) * 730 * 3600, rel=0.05)
 
 
+def test_the_disks_of_a_base_of_pods_are_billed_running_and_stopped() -> None:
+    """Two pods in 50 of 168 hours: 0.595238 run on average, 1.404762 are stopped, whose volume costs twice."""
+    pod = RunpodPod(gpu="NVIDIA L40S", disk_gb=20, volume_gb=50, network_volume_gb=100)
+    target = Hybrid(dedicated=POD, burst=FLEX, burst_max=5, beside=pod)
+    share = D(50) / 168
+    parts = (
+        Part(share=share, requests_per_day=D(0), workers_min=2),
+        Part(share=1 - share, requests_per_day=D(0), workers_min=0),
+    )
+    bill = price(target, Demand(requests_per_day=D(0), parts=parts), BOOK)
+    assert usd(bill) == {
+        "base": "473.63",
+        "disk": "1.19",  # 0.595238 × 20 × 0.10
+        "volume": "2.98",  # 0.595238 × 50 × 0.10
+        "volume_stopped": "14.05",  # 1.404762 × 50 × 0.20
+    }
+    assert usd(account([bill], BOOK)) == {"storage_network_volume": "7.00"}
+    none = price(replace(target, base=0), DAILY, BOOK)
+    assert (none.shared, {"disk", "volume"} & none.amounts.keys()) == ({}, set())
+    told = {item.name for item in price(replace(target, base=1, beside=RunpodPod(gpu="x")), DAILY, BOOK).assumptions}
+    assert {"disk", "router"} <= told
+
+
+def test_the_function_before_a_base_on_sagemaker_is_billed_for_what_finds_room_there() -> None:
+    """One place, one request in service on average: Erlang B is 1/2, so half of 2,628,000 requests pass the base."""
+    one = LambdaSagemaker(instance="ml.g5.xlarge", front="http-api")
+    side = Side(provider="aws", product="sagemaker-realtime", gpu="ml.g5.xlarge", region="us-east-1")
+    target = Hybrid(dedicated=side, burst=FLEX, burst_max=9, base=1, beside=one)
+    demand = Demand(
+        requests_per_day=D(86_400), service_s=D(1), cold_start_s=D(20), request_bytes=10**6, response_bytes=10**5
+    )
+    bill = price(target, demand, BOOK)
+    told = {what: str(amount) for what, amount in bill.amounts.items() if not what.startswith("burst_")}
+    assert told == {
+        "base": str((bill.lines[0].unit_price_usd * 730).quantize(D("0.01"))),
+        "lambda_requests": "0.26",  # 1.314 million × 0.20
+        "lambda_waiting": "4.38",  # 1,314,000 × 1 s × 0.25 GB × 0.0000133334
+        "http_api": "3.94",  # 1.1 MB are three units of 512 KB: 3.942 million × 1.00
+        "data_in": "21.02",  # 1,314 GB × 0.016
+        "data_out": "2.10",  # 131.4 GB × 0.016
+    }
+    # One request in service on average: what the base serves at a time is its share of all. More than finds room there
+    # where requests wait for the burst: whoever is free first takes them.
+    pool = bill.pools[0][1]
+    slow, at_once = (simulate(replace(pool, cold_start_s=cold), requests=100_000, seed="room") for cold in (20, 0))
+    assert at_once.dedicated_busy == pytest.approx(0.5, rel=0.02)
+    assert 0.5 < slow.dedicated_busy < 0.65
+    router = next(item for item in bill.assumptions if item.name == "router")
+    assert "would be $9.29 a month" in router.source  # 2.628 × 0.20 + 2,628,000 × 0.25 × 0.0000133334
+    asleep = replace(demand, parts=(Part(share=D(1), requests_per_day=D(86_400), workers_min=0),))
+    assert price(target, asleep, BOOK).amounts.keys() == {"burst_busy", "burst_idle", "burst_cold_start"}
+
+
 @given(
     per_day=st.integers(10, 400_000),
     service=st.sampled_from(["0.5", "2", "10"]),

@@ -42,6 +42,7 @@ NAMES = MappingProxyType(
         "burst_cold_start": "burst, cold starts",
         "burst_always_on": "burst, always on",
         "buffer": "buffer of idle workers",
+        "volume_stopped": "volume of what is stopped",
         "busy_on_provisioned": "serving, provisioned",
         "provisioned": "provisioned slots",
         "cpu": "CPU",

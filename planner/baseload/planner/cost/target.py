@@ -120,6 +120,8 @@ def bill_at(spec: ModelSpec, book: PriceBook, factor: Decimal, *, base: int | No
 
 def plan_of_target(target: RunpodTarget | Target) -> str | None:
     """The provider's plan that it runs under, as `provider/plan`; None where there are none."""
+    if isinstance(target, Hybrid):
+        return target.plan
     return f"modal/{target.plan}" if isinstance(target, Modal) else None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.cost.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of
 from baseload.planner.spec.model import RunpodTarget
-from baseload.planner.targets.aws import SCALE_IN_S, LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.aws import SCALE_IN_S, LambdaSagemaker, SagemakerServerless, milliseconds_up
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
@@ -66,6 +66,8 @@ def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantit
         method = "exact: the product of its figures"
         if what in ("cpu", "memory"):
             method = "exact: the time of all workers × what each has"
+        elif isinstance(spec.target, Hybrid) and what == "lambda_waiting":
+            method = "exact: Erlang B for the requests that find room on the base"
         elif (what in timed and not what.endswith("always_on")) or what in _MODELLED:
             method = cost.method
         yield Quantity(what=what, quantity=quantity, unit=units[what], method=method, bounds=bounds)
@@ -201,6 +203,13 @@ def _of_workers(
         yield product(Kind.ABOUT, starts, start, *gpus, per=per, to=_TO)
 
 
+def _replicas(spec: ModelSpec, base: int) -> Term:
+    """Of a hybrid's base, on average."""
+    if spec.schedule is not None:
+        return Term("mean of the schedule", always_on(spec.schedule, base))
+    return Term("replicas", Decimal(base))
+
+
 def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBook) -> Iterator[Bound]:
     """Lines that are a multiplication of what a spec says."""
     requests = Term("requests", requests_of(spec) or Decimal(0))
@@ -218,10 +227,18 @@ def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBoo
             gpus = Term("GPUs", target.dedicated.factor(target.dedicated.price(book)))
             name = unit.rpartition("-")[2]
             month = Term(f"{name}s of a month", book.month_hours * 3600 / _SECONDS[name])
-            replicas = Term("replicas", Decimal(target.base))
-            if spec.schedule is not None:
-                replicas = Term("mean of the schedule", always_on(spec.schedule, target.base))
-            yield product(Kind.ABOUT, replicas, month, gpus, to=_TO)
+            yield product(Kind.ABOUT, _replicas(spec, target.base), month, gpus, to=_TO)
+        case Hybrid(beside=RunpodPod() as pod) if what in ("disk", "volume") and target.base is not None:
+            size = Term("GB of each", Decimal(pod.disk_gb if what == "disk" else pod.volume_gb))
+            yield product(Kind.ABOUT, _replicas(spec, target.base), size, to=_TO)
+        case Hybrid(beside=RunpodPod() as pod) if what == "volume_stopped" and target.base is not None:
+            stopped = Term("mean stopped", target.base - _replicas(spec, target.base).value)
+            yield product(Kind.ABOUT, stopped, Term("GB of each", Decimal(pod.volume_gb)), to=_TO)
+        case Hybrid(beside=LambdaSagemaker()) if what == "lambda_requests":
+            yield product(Kind.AT_MOST, requests, per=(million,), to=_TO)
+        case Hybrid(beside=LambdaSagemaker() as one) if what == "lambda_waiting" and spec.performance.service_time_s:
+            waits = Term("service time up to the ms", milliseconds_up(spec.performance.service_time_s))
+            yield product(Kind.AT_MOST, requests, waits, Term("GB of memory", Decimal(one.memory_mb) / 1024), to=_TO)
         case LambdaSagemaker() if what == "lambda_requests":
             yield product(Kind.ABOUT, requests, per=(million,), to=_TO)
         case LambdaSagemaker() if what == "lambda_waiting" and spec.performance.service_time_s is not None:

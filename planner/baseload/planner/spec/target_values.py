@@ -78,7 +78,7 @@ def hybrid(content: Content) -> Hybrid:
     ((dedicated, baseline),) = content["baseline"].items()
     ((flexible, burst),) = content["burst"].items()
     return Hybrid(
-        dedicated=_baseline(dedicated, baseline),
+        **_baseline(dedicated, baseline),
         **given(content, "base"),
         **(_runpod_burst(burst) if flexible == "runpod" else _modal_burst(burst)),
     )
@@ -93,14 +93,16 @@ def schedule(content: Content, time_zone: str) -> Schedule:
     )
 
 
-def _baseline(name: str, content: Content) -> Side:
+def _baseline(name: str, content: Content) -> dict[str, Any]:
     if name == "lambda-sagemaker":
-        instance = lambda_sagemaker(content)
-        return Side(provider="aws", product="sagemaker-realtime", gpu=instance.instance, region=instance.region)
+        one = lambda_sagemaker(content)
+        side = Side(provider="aws", product="sagemaker-realtime", gpu=one.instance, region=one.region)
+        return {"dedicated": side, "beside": one}
     if name == "runpod-pod":
         pod = runpod_pod(content)
-        return Side(provider="runpod", product="pod", gpu=pod.gpu, tier=pod.tier, gpu_count=pod.gpu_count)
-    return _runpod_side(content)
+        side = Side(provider="runpod", product="pod", gpu=pod.gpu, tier=pod.tier, gpu_count=pod.gpu_count)
+        return {"dedicated": side, "beside": pod}
+    return {"dedicated": _runpod_side(content)}
 
 
 def _runpod_side(content: Content) -> Side:
@@ -131,6 +133,7 @@ def _modal_burst(content: Content) -> dict[str, Any]:
         "burst": side,
         "burst_max": containers.containers_max,
         "idle_timeout_s": Decimal(containers.scaledown_s),
+        "plan": f"modal/{containers.plan}",
     }
 
 

@@ -6,6 +6,7 @@ read 2026-11-21. What AWS does not publish (cold starts, when a serverless worke
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
@@ -88,24 +89,10 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
     price = book.find("aws", "sagemaker-realtime", target.instance, region=region)
     for kind, seconds in time.by_kind().items():
         tally.time(kind, price, f"aws/sagemaker-realtime/{target.instance}", seconds)
-    requests = demand.per_month(book.month_hours)
-    function = f"aws/lambda/{target.architecture}"
-    tally.steps(
-        "lambda_requests", book.tiers("aws", "lambda", "requests", region=region), "aws/lambda/requests", requests
-    )
     wait = mean_wait_s(demand, max(target.instances_min, 1), target.instances_max)
-    if demand.service_s is None and requests > 0:
+    if demand.service_s is None and demand.requests_per_day > 0:
         unknown.append("performance.service_time")
-    elif demand.service_s is not None:
-        waiting = _milliseconds_up(demand.service_s + (wait or 0))
-        gb_s = requests * waiting * target.memory_mb / 1024
-        tally.steps("lambda_waiting", book.tiers("aws", "lambda", target.architecture, region=region), function, gb_s)
-    if target.front == "http-api":
-        units = -(-max(demand.request_bytes + demand.response_bytes, 1) // HTTP_API_UNIT_BYTES)
-        rows = book.tiers("aws", "api-gateway", "http-requests", region=region)
-        tally.steps("http_api", rows, "aws/api-gateway/http-requests", requests * units)
-    _data(tally, demand, region)
-    out = requests * demand.response_bytes / GB if target.front != "none" else Decimal(0)
+    shared = beside_instances(tally, target, demand, wait_s=wait or Decimal(0))
     return Bill(
         target="lambda-sagemaker",
         lines=tuple(tally.lines),
@@ -118,8 +105,36 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
         starts=time.starts,
         pools=time.pools,
         assumptions=_lambda_assumptions(target, wait),
-        shared=_shared({"aws/egress/internet": out, "aws/logs/ingestion": requests * target.log_bytes / GB}, region),
+        shared=shared,
     )
+
+
+def beside_instances(
+    tally: Tally, target: LambdaSagemaker, demand: Demand, *, wait_s: Decimal, served: Decimal = Decimal(1)
+) -> Mapping[str, Decimal]:
+    """Lines of the function, of the API in front and of data, for the requests that the endpoint serves of all.
+
+    Returns what is billed once for the account.
+    """
+    region, requests = target.region, demand.per_month(tally.book.month_hours) * served
+    function(tally, target, requests, None if demand.service_s is None else demand.service_s + wait_s)
+    if target.front == "http-api":
+        units = -(-max(demand.request_bytes + demand.response_bytes, 1) // HTTP_API_UNIT_BYTES)
+        rows = tally.book.tiers("aws", "api-gateway", "http-requests", region=region)
+        tally.steps("http_api", rows, "aws/api-gateway/http-requests", requests * units)
+    _data(tally, demand, region, served)
+    out = requests * demand.response_bytes / GB if target.front != "none" else Decimal(0)
+    return _shared({"aws/egress/internet": out, "aws/logs/ingestion": requests * target.log_bytes / GB}, region)
+
+
+def function(tally: Tally, target: LambdaSagemaker, requests: Decimal, waits_s: Decimal | None) -> None:
+    """Lines of a function that waits so long for each answer."""
+    tiers, region = tally.book.tiers, target.region
+    tally.steps("lambda_requests", tiers("aws", "lambda", "requests", region=region), "aws/lambda/requests", requests)
+    if waits_s is not None:
+        gb_s = requests * milliseconds_up(waits_s) * target.memory_mb / 1024
+        rows = tiers("aws", "lambda", target.architecture, region=region)
+        tally.steps("lambda_waiting", rows, f"aws/lambda/{target.architecture}", gb_s)
 
 
 def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: PriceBook) -> Bill:
@@ -129,7 +144,7 @@ def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: Pric
     requests = demand.per_month(book.month_hours)
     unknown = () if demand.service_s is not None or requests <= 0 else ("performance.service_time",)
     warm, cold, refused = _shares(target, demand)
-    billed_s = _milliseconds_up(demand.service_s or Decimal(0))
+    billed_s = milliseconds_up(demand.service_s or Decimal(0))
     on_demand = book.find("aws", "sagemaker-serverless", size, region=region)
     name = f"aws/sagemaker-serverless/{size}"
     tally.time("busy", on_demand, name, requests * cold * billed_s)
@@ -371,5 +386,6 @@ def _serverless_caveats(refused: Decimal) -> list[str]:
     return [f"{refused * 100:.2f} % of the requests come while all slots are taken: they are throttled, not queued"]
 
 
-def _milliseconds_up(seconds: Decimal) -> Decimal:
+def milliseconds_up(seconds: Decimal) -> Decimal:
+    """As Lambda and Serverless Inference bill a time."""
     return seconds.quantize(Decimal("0.001"), ROUND_CEILING)

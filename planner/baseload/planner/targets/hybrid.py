@@ -7,15 +7,19 @@ exceeds the ratio of the prices. Nothing is recommended that the arithmetic does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from baseload.planner.errors import UsageError
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook, unpriced
+from baseload.planner.targets.aws import WAKE_S, LambdaSagemaker, beside_instances, function
 from baseload.planner.targets.bill import Bill, Demand, Tally
-from baseload.planner.targets.workers import Fleet, dedicated_in, dedicated_mean, missing, worker_time
+from baseload.planner.targets.runpod import RunpodPod, disks
+from baseload.planner.targets.runpod import shared as shared_by_pods
+from baseload.planner.targets.workers import Fleet, dedicated_in, dedicated_mean, missing, refused_share, worker_time
 
 FEW = 24
 """Bases that are evaluated at a time."""
@@ -71,6 +75,10 @@ class Hybrid:
     idle_timeout_s: Decimal | None = None
     """Of a burst worker; else its price row's own."""
     start_delay_s: Decimal = Decimal(0)
+    beside: RunpodPod | LambdaSagemaker | None = None
+    """The baseline as a target: what it bills beside the time of its replicas. Their number is not this one's."""
+    plan: str | None = None
+    """Of the burst's provider, that it runs under: `modal/team`."""
 
 
 def hybrid(target: Hybrid, demand: Demand, book: PriceBook) -> Bill:
@@ -138,6 +146,8 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
     base, running = max(replicas), dedicated_mean(demand, fleet)
     month_s = book.month_hours * 3600
     tally.time("base", fixed, target.dedicated.name, running * month_s * target.dedicated.factor(fixed))
+    share = _served_by_base(demand, fleet)
+    shared = _beside(tally, target, demand, pods=base, running=running, share=share)
     time = worker_time(demand, fleet, book.month_hours)
     kinds, place = time.by_kind(), tally.factor(target.burst.provider, target.burst.factor_name)
     for kind, seconds in kinds.items():
@@ -156,15 +166,82 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
         starts=time.starts,
         pools=time.pools,
         base=base,
-        assumptions=(
-            Assumption(
-                name="overflow",
-                value="requests go to the base first, and to the burst when it is full",
-                source="default; the router's rule, told nowhere else",
-                errs="low where the router cannot tell whether the base is full",
-            ),
-        ),
+        caveats=(_TO_ZERO,) if isinstance(target.beside, LambdaSagemaker) and base and not min(replicas) else (),
+        assumptions=tuple(_assumptions(target, demand, book, base, share)),
+        shared=shared,
     )
+
+
+_TO_ZERO = (
+    "a SageMaker endpoint scales to zero with inference components only, and took "
+    f"{WAKE_S[0]:.0f} to {WAKE_S[1]:.0f} s to come back in AWS's own tests"
+)
+
+
+def _beside(
+    tally: Tally, target: Hybrid, demand: Demand, *, pods: int, running: Decimal, share: Decimal
+) -> Mapping[str, Decimal]:
+    """Lines of what the base bills beside its time; returns what is billed once for the account."""
+    match target.beside:
+        case RunpodPod() if pods:
+            disks(tally, target.beside, pods=pods, running=running)
+            return shared_by_pods(target.beside)
+        case LambdaSagemaker() if pods:
+            return beside_instances(tally, target.beside, demand, wait_s=Decimal(0), served=share)
+        case _:
+            return MappingProxyType({})
+
+
+def _served_by_base(demand: Demand, fleet: Fleet) -> Decimal:
+    """Share of the requests that find room on the base: Erlang B in each part, for Poisson arrivals."""
+    if demand.service_s is None:
+        return Decimal(0)
+    served = asked = Decimal(0)
+    for part in demand.in_parts():
+        places, requests = dedicated_in(part, fleet) * demand.concurrency, part.share * part.requests_per_day
+        full = refused_share(places, float(part.requests_per_day / 86_400 * demand.service_s)) if places else 1.0
+        served += requests * (1 - Decimal(full))
+        asked += requests
+    return (served / asked).quantize(Decimal("0.000001")) if asked else Decimal(0)
+
+
+def _assumptions(target: Hybrid, demand: Demand, book: PriceBook, base: int, share: Decimal) -> Iterator[Assumption]:
+    yield Assumption(
+        name="overflow",
+        value="requests go to the base first, and to the burst when it is full",
+        source="default; the router's rule, told nowhere else",
+        errs="low where the router cannot tell whether the base is full",
+    )
+    yield Assumption(
+        name="router",
+        value="not included: the router in front, its bill and its time",
+        source=f"default; a spec does not say what runs it{_as_a_function(demand, book)}",
+        errs="low",
+    )
+    if isinstance(target.beside, RunpodPod) and base and not target.beside.disk_gb:
+        yield Assumption(
+            name="disk",
+            value="not included: disks of the pods",
+            source="default; `disk_gb` says their size",
+            errs="low",
+        )
+    if isinstance(target.beside, LambdaSagemaker) and base and demand.requests_per_day:
+        yield Assumption(
+            name="base_share",
+            value=f"{(share * 100).quantize(Decimal('0.01')):f} % of the requests pass the base and its function",
+            source="estimated; Erlang B: those that find room there, at Poisson arrivals",
+            errs="low by requests that wait for the burst and are served by the base",
+        )
+
+
+def _as_a_function(demand: Demand, book: PriceBook) -> str:
+    """What it would be as a function on AWS that waits for every answer."""
+    tally, waiting = Tally(book), LambdaSagemaker(instance="")
+    function(tally, waiting, demand.per_month(book.month_hours), demand.service_s)
+    if tally.unpriced or demand.service_s is None or not tally.lines:
+        return ""
+    usd = sum((line.amount_usd for line in tally.lines), Decimal(0))
+    return f"; a Lambda function of {waiting.memory_mb} MB that waits for each answer would be ${usd:,} a month"
 
 
 def _fleet(target: Hybrid, row: Price | None, base: int) -> Fleet:

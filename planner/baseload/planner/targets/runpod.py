@@ -6,7 +6,7 @@ at twice the price, while stopped; no egress fee.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -44,17 +44,10 @@ def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
     price = book.find("runpod", "pod", target.gpu, tier=target.tier)
     running_s = book.month_hours * 3600 * share
     tally.time("always_on", price, f"runpod/pod/{target.gpu}", running_s * target.gpu_count * target.pods)
-    for what, item, tier, gb_months in (
-        ("disk", "container-disk", "", target.disk_gb * share),
-        ("volume", "pod-volume", "running", target.volume_gb * share),
-        ("volume_stopped", "pod-volume", "stopped", target.volume_gb * (1 - share)),
-    ):
-        row = book.find("runpod", "storage", item, tier=tier)
-        tally.units(what, row, f"runpod/storage/{item}", gb_months * target.pods)
+    disks(tally, target, pods=target.pods, running=share * target.pods)
     wait = mean_wait_s(demand, target.pods) if target.pods else None
     overloaded = wait is None and demand.service_s is not None and demand.requests_per_day > 0
     unserved = any(part.workers_min == 0 and part.requests_per_day > 0 for part in demand.in_parts())
-    volume = Decimal(target.network_volume_gb)
     return Bill(
         target="runpod-pod",
         lines=tuple(tally.lines),
@@ -70,8 +63,25 @@ def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
             Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),
         ),
         method="exact: all pods are always on" if share == 1 else "exact: all pods are on for a share of the month",
-        shared=MappingProxyType({"runpod/storage/network-volume": volume} if volume else {}),
+        shared=shared(target),
     )
+
+
+def disks(tally: Tally, target: RunpodPod, *, pods: int, running: Decimal) -> None:
+    """Lines of the disks of so many pods, of which so many run on average."""
+    for what, item, tier, gb_months in (
+        ("disk", "container-disk", "", target.disk_gb * running),
+        ("volume", "pod-volume", "running", target.volume_gb * running),
+        ("volume_stopped", "pod-volume", "stopped", target.volume_gb * (pods - running)),
+    ):
+        row = tally.book.find("runpod", "storage", item, tier=tier)
+        tally.units(what, row, f"runpod/storage/{item}", gb_months)
+
+
+def shared(target: RunpodPod) -> Mapping[str, Decimal]:
+    """What its pods have together: a network volume."""
+    volume = Decimal(target.network_volume_gb)
+    return MappingProxyType({"runpod/storage/network-volume": volume} if volume else {})
 
 
 def _running_share(target: RunpodPod, demand: Demand) -> Decimal:
