@@ -3,6 +3,9 @@
 The traces lie beside the checkout; without them there is nothing to measure. Arrivals are drawn with the recorded rate
 and burstiness of each ten minutes (gamma gaps). Each week of a client that has traffic is a case for each kind of pool:
 the week is simulated twice in a row, and the second time counts, as in a month that is that week over and over.
+
+The plan is given what a log of these arrivals says: counts by the hour, or the log itself. How far a volume drifts was
+chosen on the clients with odd numbers, so those with even numbers are told apart.
 """
 
 from __future__ import annotations
@@ -13,18 +16,21 @@ import math
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
 
-from baseload.planner.cost import Spread
-from baseload.planner.cost.ranges import spread
-from baseload.planner.pool import Pool
+from baseload.planner.cost import Split, Spread
+from baseload.planner.cost.ranges import Range as Ranged
+from baseload.planner.cost.ranges import error_of, spread
+from baseload.planner.pool import Pool, PoolEstimate
 from baseload.planner.simulator import replay
-from baseload.planner.spec.model import Container, Limits, ModelSpec, Performance, Range, RunpodTarget, Traffic
+from baseload.planner.spec.model import Container, Limits, ModelSpec, Performance, RunpodTarget, Traffic
 from baseload.planner.traffic.log import active_share
 from baseload.planner.traffic.profile import HOURS, RateProfile, Stretch, estimate_over, profile_of
 
@@ -69,25 +75,35 @@ class Client:
 class Week:
     """One week of a client, as it is described and as a log tells of it."""
 
-    rates: tuple[float, ...]
-    """Of its windows of ten minutes."""
     times: tuple[float, ...]
+    """Of the requests, in seconds from its beginning."""
 
-    @property
+    @cached_property
     def hours(self) -> tuple[Decimal, ...]:
         """Requests in each hour."""
-        by_hour = (self.rates[at : at + 6] for at in range(0, len(self.rates), 6))
-        return tuple(Decimal(math.fsum(rates) * BIN_S) for rates in by_hour)
+        counts = Counter(int(at // 3600) for at in self.times)
+        return tuple(Decimal(counts[hour]) for hour in range(HOURS))
+
+    @cached_property
+    def windows(self) -> Counter[int]:
+        """Requests in the windows of ten minutes that have any."""
+        return Counter(int(at // BIN_S) for at in self.times)
 
     @property
     def share(self) -> float:
         """The `active_share` that a log of it shows."""
-        bins: dict[int, int] = {}
-        for at in self.times:
-            bins[int(at // BIN_S)] = bins.get(int(at // BIN_S), 0) + 1
-        return active_share(bins, WEEK_S)
+        return active_share(self.windows, WEEK_S)
 
-    @property
+    def as_log(self) -> Traffic:
+        """What the plan knows with a log of it."""
+        stretches = (Stretch(BIN_S, self.windows[window] / BIN_S) for window in range(int(WEEK_S // BIN_S)))
+        return Traffic(
+            requests_per_day=Decimal(len(self.times)) / 7,
+            observed=RateProfile(stretches=tuple(stretches)),
+            cv=Decimal(repr(round(self.cv, 3))),
+        )
+
+    @cached_property
     def cv(self) -> float:
         """The `cv` that a log of it shows: of the gaps within an hour, weighed by requests."""
         by_hour: dict[int, list[float]] = {}
@@ -109,6 +125,11 @@ class Case:
     pool: Pool
     billed: float
     """Mean workers of the replay."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Of the clients with odd numbers."""
+        return int(self.client.rsplit("-", 1)[1]) % 2 == 1
 
     @property
     def is_served(self) -> bool:
@@ -142,10 +163,7 @@ def cases() -> Iterator[Case]:
         times = list(client.arrivals(random.Random(client.name)))
         for number in (0, 1):
             begin = number * WEEK_S
-            week = Week(
-                rates=tuple(client.rates[number * 1008 : (number + 1) * 1008]),
-                times=tuple(at - begin for at in times if begin <= at < begin + WEEK_S),
-            )
+            week = Week(times=tuple(at - begin for at in times if begin <= at < begin + WEEK_S))
             for settings in POOLS:
                 pool = Pool(arrivals_per_s=0.0, service_s=client.service_s, **settings)  # type: ignore[arg-type]
                 load = len(week.times) / WEEK_S * pool.service_s
@@ -162,8 +180,8 @@ def _replayed(pool: Pool, times: Sequence[float]) -> float:
     return replay(pool, log, warm_up_s=WEEK_S, until_s=2 * WEEK_S, fast=fast).billed
 
 
-def planned(pool: Pool, traffic: Traffic) -> tuple[Spread, Spread]:
-    """The range of a plan and the widest one, in workers."""
+def planned(pool: Pool, traffic: Traffic) -> Ranged:
+    """The ranges of a plan, in workers times `_DOLLARS`: they are rounded to the cent."""
     spec = ModelSpec(
         name="client",
         file=Path("client.yaml"),
@@ -174,18 +192,24 @@ def planned(pool: Pool, traffic: Traffic) -> tuple[Spread, Spread]:
         target=RunpodTarget(gpu="ADA_24", workers_max=1),
         digest="",
     )
-    found = spread(spec, lambda *case: _workers(pool, *case), _workers(pool, spec, Decimal(1), None), None)
-    return found.usd, found.widest
+    expected = _estimate(pool, spec, Decimal(1), None)
+    split = Split(busy=Decimal(expected.busy), idle=Decimal(expected.idle), cold_start=Decimal(expected.cold_start))
+    month = Decimal(expected.billed) * _DOLLARS
+    error = error_of(expected.method, split, month, most_usd=pool.workers_max * _DOLLARS)
+    return spread(spec, lambda *case: Decimal(_estimate(pool, *case).billed) * _DOLLARS, month, None, error)
 
 
-def _workers(pool: Pool, spec: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
+_DOLLARS = Decimal(10_000)
+
+
+def _estimate(pool: Pool, spec: ModelSpec, factor: Decimal, share: Decimal | None) -> PoolEstimate:
     traffic = spec.traffic
     profile = profile_of(traffic) if traffic else None
     assert traffic is not None, "given"
     assert profile is not None, "given"
     bursty = replace(pool, arrivals_cv=float(traffic.cv or 1))
     active = float(traffic.active_share or share or 1)
-    return Decimal(estimate_over(bursty, profile.times(float(factor)), active).billed)
+    return estimate_over(bursty, profile.times(float(factor)), active)
 
 
 def hourly(hours: Sequence[Decimal], **known: object) -> Traffic:
@@ -204,6 +228,7 @@ def main() -> None:
     print(f"{len(found)} cases: weeks of {len({case.client for case in found})} clients on {len(POOLS)} pools")
     _errors(found)
     _ranges(found)
+    _drift(found)
     print(f"{time.perf_counter() - started:.0f} s")
 
 
@@ -211,8 +236,8 @@ def _errors(found: Sequence[Case]) -> None:
     errors: dict[str, list[float]] = {}
     for case in found:
         week, pool = case.week, case.pool
-        fine = RateProfile(stretches=tuple(Stretch(BIN_S, rate) for rate in week.rates))
-        coarse = profile_of(hourly(week.hours))
+        fine, coarse = profile_of(week.as_log()), profile_of(hourly(week.hours))
+        assert fine is not None, "given"
         assert coarse is not None, "given"
         share, bursty = week.share, replace(pool, arrivals_cv=max(week.cv, 1.0))
         for name, other, profile, active in (
@@ -231,53 +256,61 @@ def _errors(found: Sequence[Case]) -> None:
 
 
 def _ranges(found: Sequence[Case]) -> None:
+    print("\nThe range of each week's own hours, then of its log:")
+    parts = {
+        "all": found,
+        "- clients with odd numbers": [case for case in found if case.is_odd],
+        "- with even numbers": [case for case in found if not case.is_odd],
+        "- no hour more than the pool serves": [case for case in found if case.is_served],
+        "- hours bring too much": [case for case in found if not case.is_served],
+    }
+    for name, part in parts.items():
+        _coverage(name, ((case.pool, hourly(case.week.hours), case.billed) for case in part))
+    for name, part in list(parts.items())[:3]:
+        _coverage(f"log, {name}", ((case.pool, case.week.as_log(), case.billed) for case in part))
+
+
+def _drift(found: Sequence[Case]) -> None:
+    """Week two by what week one says."""
     pairs = {(case.client, case.pool, case.number): case for case in found}
-    both = [(case, pairs[case.client, case.pool, 1]) for case in found if (case.client, case.pool, 1) in pairs]
-    both = [(first, second) for first, second in both if first.number == 0]
-    served = [case for case in found if case.is_served]
-    _coverage("each week by its own hours", _own(served))
-    for number, name in enumerate(("first", "second")):
-        _coverage(f"- the {name} weeks", _own([case for case in served if case.number == number]))
-    _coverage("- and where hours bring too much", _own(found))
-    _coverage("both weeks by the mean of their hours", (
-        (first.pool, hourly([(a + b) / 2 for a, b in zip(first.week.hours, second.week.hours, strict=True)]),
-         (first.billed + second.billed) / 2) for first, second in both
-    ))  # fmt: skip
-    _coverage("week two by the hours of week one", (
-        (first.pool, hourly(first.week.hours), second.billed) for first, second in both
-    ))  # fmt: skip
-    _coverage("- at the volume of week two", (
+    both = [(case, pairs.get((case.client, case.pool, 1))) for case in found if case.number == 0]
+    known = [(first, second) for first, second in both if second is not None]
+    print("\nWeek two by the hours of week one, then by its log:")
+    for name, part in (
+        ("all", known),
+        ("- clients with odd numbers", [pair for pair in known if pair[0].is_odd]),
+        ("- with even numbers", [pair for pair in known if not pair[0].is_odd]),
+    ):
+        _coverage(name, ((first.pool, hourly(first.week.hours), second.billed) for first, second in part))
+        _coverage(f"log, {name}", ((first.pool, first.week.as_log(), second.billed) for first, second in part))
+    _coverage("at the volume of week two", (
         (first.pool, hourly([hour * len(second.week.times) / len(first.week.times) for hour in first.week.hours]),
-         second.billed) for first, second in both
+         second.billed) for first, second in known
     ))  # fmt: skip
-    for low, high in (("0.5", "2"), ("0.2", "5")):
-        span = Range(low=Decimal(low), high=Decimal(high))
-        _coverage(f"- with range {low} to {high}", (
-            (first.pool, hourly(first.week.hours, range=span), second.billed) for first, second in both
-        ))  # fmt: skip
-        _coverage("- and week one's share and cv", (
-            (first.pool, hourly(first.week.hours, range=span, active_share=Decimal(first.week.share),
-                                cv=Decimal(first.week.cv)), second.billed) for first, second in both
-        ))  # fmt: skip
-
-
-def _own(found: Iterable[Case]) -> Iterator[tuple[Pool, Traffic, float]]:
-    return ((case.pool, hourly(case.week.hours), case.billed) for case in found)
 
 
 def _coverage(name: str, asked: Iterable[tuple[Pool, Traffic, float]]) -> None:
-    holds: list[tuple[bool, bool]] = []
-    widths: list[tuple[float, float]] = []
-    for pool, traffic, billed in asked:
-        ranges = planned(pool, traffic)
-        ends = [(float(span.low or 0), float(span.high or 0)) for span in ranges]
-        holds.append((ends[0][0] <= billed <= ends[0][1], ends[1][0] <= billed <= ends[1][1]))
-        widths.append((ends[0][1] / ends[0][0], ends[1][1] / ends[1][0]))
-    shown = [
-        f"{statistics.fmean(held):.0%} at {statistics.median(width):.2f}"
-        for held, width in zip(zip(*holds, strict=True), zip(*widths, strict=True), strict=True)
-    ]
-    print(f"{name:40} n={len(holds):3}  holds {shown[0]}, widest {shown[1]}")
+    """The share of the cases whose replay lies in each kind of range, at its median high/low."""
+    found = [(planned(pool, traffic), Decimal(billed) * _DOLLARS) for pool, traffic, billed in asked]
+    shown = []
+    for kind, spreads in (
+        ("range", [ranges.usd for ranges, _ in found]),
+        ("widest", [ranges.widest for ranges, _ in found]),
+        ("another week", [ranges.drift for ranges, _ in found if ranges.drift is not None]),
+    ):
+        held = statistics.fmean(_holds(span, usd) for span, (_, usd) in zip(spreads, found, strict=True))
+        shown.append(f"{kind} {held:4.0%} at {statistics.median(map(_width, spreads)):.2f}")
+    print(f"{name:36} n={len(found):3}  {', '.join(shown)}")
+
+
+def _holds(span: Spread, usd: Decimal) -> bool:
+    return span.low is not None and span.high is not None and span.low <= usd <= span.high
+
+
+def _width(span: Spread) -> Decimal:
+    assert span.low, "known, and above zero"
+    assert span.high, "known, and above zero"
+    return span.high / span.low
 
 
 if __name__ == "__main__":
