@@ -103,7 +103,11 @@ def test_check_counts_what_is_old_by_each_source_s_age_or_by_one_for_all(project
     assert sum(len(item["old"]) for item in everything["products"]) > 240
     nothing = deploy("prices", "check", "--max-age", "100000", "--json").json
     assert not any(item["old"] for item in nothing["products"])
-    assert "prices are old on" in deploy("prices", "check").out
+    text = " ".join(deploy("prices", "check").out.split())
+    assert "prices are old on" in text
+    old = [name.split("/", 2)[2] for item in document["products"] for name in item["old"]]
+    assert all(name in text for name in old)
+    assert "Source: " not in deploy("prices", "check", "--max-age", "100000").out
 
 
 def test_diff_tells_only_what_differs(project: Path, deploy: Run, tmp_path: Path) -> None:

@@ -299,7 +299,10 @@ def test_old_prices_warn_once_for_the_whole_plan() -> None:
     made = plan(*specs, now=NOW + timedelta(days=120))  # read 2026-08-20, now 2026-12-30: 132 days
     (warning,) = [item for item in made.diagnostics if item.code == "prices/old"]
     assert warning.severity is Severity.WARNING
-    assert "was read 132 days ago (2026-08-20)" in warning.summary
+    assert warning.summary == (
+        "3 of the 3 prices used are old, the oldest, runpod/serverless/ADA_24, read 132 days ago (2026-08-20)"
+    )
+    assert warning.hint == "`deploy prices check` lists them"
 
 
 def test_the_oldest_price_is_the_one_named() -> None:
@@ -312,7 +315,7 @@ def test_the_oldest_price_is_the_one_named() -> None:
     specs = [spec(name=gpu.lower(), target=replace(FLEX, gpu=gpu)) for gpu in ("ADA_24", "HOPPER_141")]
     made = plan(*specs, book=aged(100), now=NOW + timedelta(days=120))  # 132 and 232 days
     (warning,) = [item for item in made.diagnostics if item.code == "prices/old"]
-    assert "runpod/serverless/HOPPER_141, was read 232 days ago (2026-05-12)" in warning.summary
+    assert "runpod/serverless/HOPPER_141, read 232 days ago (2026-05-12)" in warning.summary
     assert made.to_json()["prices"]["oldest"] == "2026-05-12"
 
 

@@ -1,4 +1,4 @@
-"""How old and how sure the prices of a book are, a line per provider and product."""
+"""How old and how sure the prices of a book are, a line per provider and product; then the old ones by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from baseload.cli.terminal import Page
-from baseload.cli.views.text import columns
+from baseload.cli.views.text import columns, wrapped
 from baseload.planner.prices import Price, PriceBook
 
 
@@ -54,7 +54,7 @@ def checked(book: PriceBook, on: date, max_age_days: int | None) -> Checked:
 
 
 def human(value: Checked, page: Page) -> str:
-    """A line per product; what is old or missing stands out in words too."""
+    """A line per product; what is old or missing stands out in words too. Then what to read again, and where."""
     table = [["", "prices", "oldest read", ""]]
     for group in value.groups:
         said = [
@@ -68,7 +68,21 @@ def human(value: Checked, page: Page) -> str:
     old = sum(len(group.old) for group in value.groups)
     ends = f"{old} of {sum(len(group.rows) for group in value.groups)} prices are old on {value.on.isoformat()}"
     head, *lines = columns(table, align="<><<")
-    return "\n".join([page.bold(head), *lines, "", ends])
+    return "\n".join([page.bold(head), *lines, "", *_old(value, page), ends])
+
+
+def _old(value: Checked, page: Page) -> list[str]:
+    """The old prices by name, those that were read together in one paragraph."""
+    lines = []
+    for group in value.groups:
+        together = dict[tuple[str, str], list[str]]()
+        for row in group.old:
+            name = row.id.removeprefix(f"{group.provider}/{group.product}/")
+            together.setdefault((row.read.isoformat(), row.source), []).append(name)
+        for (read, source), names in sorted(together.items()):
+            text = f"{group.provider} {group.product}, read {read}: {', '.join(names)}. Source: {source}"
+            lines += wrapped(text, page.width, indent=2, hanging=2)
+    return [page.bold("Old"), *lines, ""] if lines else []
 
 
 def document(value: Checked) -> Mapping[str, Any]:
