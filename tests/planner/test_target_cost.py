@@ -196,9 +196,40 @@ def test_lambda_and_sagemaker_by_hand() -> None:
     assert cost.hourly_worst_case_usd == cents(hour.usd)
 
 
-def test_an_overloaded_instance_says_so() -> None:
+def test_an_overloaded_instance_says_since_when_and_what_would_do() -> None:
+    """60,000 a day × 1.8 s are 1.25 in service. Each waits until the 60 s are over in which an endpoint must answer:
+    60,000 × 730 ÷ 24 × 60 s × 0.25 GB = 27,375,000 GB-seconds × 0.0000133334 = 365.00."""
     cost = cost_of(spec(LambdaSagemaker(instance="ml.g5.xlarge"), Traffic(requests_per_day=D(60_000))), BOOK)
-    assert any("more arrives" in item.summary for item in cost.diagnostics)
+    assert amounts(cost) == {"always_on": "1027.84", "lambda_requests": "0.37", "lambda_waiting": "365.00"}
+    (found,) = (item for item in cost.diagnostics if item.code == "plan/overload")
+    assert "keeps 1.2 requests in service, more than the 1 that 1 instances serve at once" in found.summary
+    assert "60 s" in found.summary
+    assert found.hint == "raise `instances.max` to 2 or more"
+    # two places suffice in the mean (0.833), in the office hours 60,000 × 7/5 × 24/8 = 252,000 a day come: 5.25
+    office = Traffic(requests_per_day=D(60_000), curve=Curve.OFFICE_HOURS)
+    cost = cost_of(spec(LambdaSagemaker(instance="ml.g5.xlarge", instances_max=4), office), BOOK)
+    (found,) = (item for item in cost.diagnostics if item.code == "plan/overload")
+    assert "from Mon 09:00 (24 % of the time) keeps 5.2 requests in service, more than the 4" in found.summary
+    assert found.hint == "raise `instances.max` to 6 or more"
+
+
+def test_throttling_says_how_many_slots_would_do() -> None:
+    """20,000 a day × 1.8 s are 0.4167 in service: Erlang B of one slot is 0.4167 ÷ 1.4167 = 29.41 %; of 5 slots
+    0.000069, of 4 0.00083."""
+    cost = cost_of(spec(SagemakerServerless(memory_mb=4096, max_concurrency=1)), BOOK)
+    (found,) = (item for item in cost.diagnostics if item.code == "plan/caveat")
+    assert "29.41 % of the requests" in found.summary
+    assert found.summary.endswith("with `max_concurrency: 5` fewer than 0.01 % would be")
+
+
+def test_the_worst_hour_of_provisioned_slots() -> None:
+    """6 of 20 slots are provisioned by day: 6 × (0.00002 + 0.0000466) × 3,600 + 14 × 0.00008 × 3,600 = 5.47; all on
+    demand 20 × 0.00008 × 3,600 = 5.76, which is dearer and happens at night."""
+    target = SagemakerServerless(memory_mb=4096, max_concurrency=20, provisioned=6)
+    assert cost_of(spec(target), BOOK).hourly_worst_case_usd == D("5.47")
+    by_day = Schedule(windows=(Window(from_minute=480, until_minute=1080, workers_min=6),))
+    scheduled = replace(target, provisioned=0)
+    assert cost_of(spec(scheduled, schedule=by_day), BOOK).hourly_worst_case_usd == D("5.76")
 
 
 def test_what_a_target_cannot_do_has_no_price() -> None:

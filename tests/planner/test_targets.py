@@ -16,8 +16,10 @@ from baseload.planner.cost import cost_of
 from baseload.planner.errors import UsageError
 from baseload.planner.pool import Pool
 from baseload.planner.pool.base import best_base
+from baseload.planner.pool.erlang import refused_share, waiting
+from baseload.planner.pool.latency import latency
 from baseload.planner.prices import Price, bundled
-from baseload.planner.simulator import simulate
+from baseload.planner.simulator import Arrivals, simulate
 from baseload.planner.spec.model import Container, Curve, Limits, ModelSpec, Performance, RunpodTarget, Traffic
 from baseload.planner.targets import COMPARED, TARGETS, named, price
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
@@ -28,7 +30,7 @@ from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
 from baseload.planner.targets.stack import account
-from baseload.planner.targets.workers import mean_wait_s, refused_share
+from baseload.planner.targets.workers import mean_wait_s
 
 BOOK = bundled()
 D = Decimal
@@ -703,6 +705,32 @@ def test_known_loss_and_wait_probabilities() -> None:
     assert mean_wait_s(two, 2) == D("0.333333")
     assert mean_wait_s(replace(two, service_cv=D(0)), 2) == D("0.166667")
     assert mean_wait_s(two, 1) is None
+    # in overload at most as long as is said: 0.333333 is less than 0.5, on one place everyone waits that long
+    assert mean_wait_s(two, 2, longest_s=D("0.5")) == D("0.333333")
+    assert mean_wait_s(two, 1, longest_s=D("0.5")) == D("0.5")
+
+
+def test_bursts_are_refused_and_wait_as_gamma_gaps_have_it() -> None:
+    """Gaps of cv 2 have the transform φ(s) = (1 + 4 s/λ)^(−1/4). One place, λ = 0.5, S = 1: 9^(−1/4) = 0.577350 of the
+    requests find it taken and are sent away; with a queue σ = (1 + 8(1 − σ))^(−1/4), σ = 0.770697, so many wait, for
+    1/(1 − σ) = 4.361 service times in the mean."""
+    assert refused_share(1, 0.5, 2.0) == pytest.approx(9**-0.25)
+    found = waiting(1, 0.5, 2.0)
+    assert found.share == pytest.approx((1 + 8 * (1 - found.share)) ** -0.25) == pytest.approx(0.770697, abs=1e-6)
+    assert found.mean == pytest.approx(1 / (1 - found.share))
+    bursty = Demand(requests_per_day=D(43_200), service_s=D(1), arrivals_cv=D(2))
+    assert float(mean_wait_s(bursty, 1) or 0) == pytest.approx(found.share * found.mean, abs=1e-6)
+    # several places, against a simulation of the same rules; without bursts Erlang's formulas
+    for places, load in ((8, 4.0), (2, 1.0)):
+        fleet = Pool(arrivals_per_s=load, service_s=1, concurrency=places, workers_min=1, workers_max=1, arrivals_cv=2)
+        drawn = Arrivals.constant(load, cv=2)
+        seen, one = simulate(fleet, drawn, requests=60_000), waiting(places, load, 2.0)
+        assert one.share == pytest.approx(seen.waited_share, rel=0.1)
+        assert latency(fleet).p95_s == pytest.approx(seen.latency_s.p95, rel=0.05)
+        lossy = replace(fleet, rejects_at_cap=True)
+        assert refused_share(places, load, 2.0) == pytest.approx(
+            simulate(lossy, drawn, requests=60_000).refused_share, rel=0.05
+        )
 
 
 EVERYTHING = [

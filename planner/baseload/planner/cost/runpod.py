@@ -26,6 +26,7 @@ from baseload.planner.cost import (
     cents,
     others_move,
 )
+from baseload.planner.cost.overload import overload
 from baseload.planner.cost.ranges import bursts, error_of, factors, growth, one_month, plain, spread
 from baseload.planner.cost.response import response_time
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
@@ -39,7 +40,7 @@ from baseload.planner.simulated.runpod import in_doubt, interval_percent, month_
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
 from baseload.planner.targets.demand import demand_of as parts_of
 from baseload.planner.traffic.batch import BatchRun, run_batch
-from baseload.planner.traffic.profile import RateProfile, estimate_over, hour_of_week, profile_of
+from baseload.planner.traffic.profile import estimate_over, profile_of
 from baseload.planner.traffic.schedule import (
     always_on,
     assumption,
@@ -585,38 +586,10 @@ def ways_to_know(spec: ModelSpec) -> str:
 
 
 def _overload(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
-    """More arrives than all workers serve, always or in some hours; at the expected or at the high rate."""
-    traffic, service_s = spec.traffic, spec.performance.service_time_s
-    profile = profile_of(traffic) if traffic else None
-    if traffic is None or traffic.batch or profile is None or not service_s or missing:
+    if missing:
         return []
-    for when, factor in (("", Decimal(1)), (" at the high end of its range", traffic.range.high)):
-        found = _overloaded(spec, traffic, profile.times(float(factor)), when)
-        if found:
-            return [found]
-    return []
-
-
-def _overloaded(spec: ModelSpec, traffic: Traffic, profile: RateProfile, when: str) -> Diagnostic | None:
     pool = pool_of(spec)
-    load, peak = profile.mean_per_s * pool.service_s, profile.peak_per_s * pool.service_s
-    if peak < pool.slots or peak <= 0:
-        return None
-    often, outcome = "", "the queue grows without end, and the cost is that of all workers"
-    if load < pool.slots:
-        most_per_s, load = pool.slots / pool.service_s, peak
-        first = next(hour for hour, (_, rate) in enumerate(profile.stretches) if rate >= most_per_s)
-        often = f" from {hour_of_week(first)}" if traffic.observed is None else " in its busiest time"
-        often += f" ({profile.share_above(most_per_s) * 100:.2g} % of the time)"
-        outcome = f"up to {profile.longest_queue(most_per_s):,.0f} requests wait until there is less"
-    return Diagnostic(
-        code="plan/overload",
-        severity=Severity.WARNING,
-        summary=f"the traffic of {spec.name}{when}{often} keeps {load:,.1f} requests in service, more than the "
-        f"{pool.slots:,} that {pool.workers_max} workers serve at once: {outcome}",
-        where=Location(spec.file),
-        hint=f"raise `workers.max` to {int(load / pool.concurrency) + 1} or more",
-    )
+    return overload(spec, pool.workers_max, pool.concurrency, called="workers", key="workers.max")
 
 
 def _late(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost import Cost, Line, Split, cents, unit_name
+from baseload.planner.cost.overload import overload
 from baseload.planner.cost.ranges import error_of, factors, growth, plain, spread
 from baseload.planner.cost.response import response_time
 from baseload.planner.cost.runpod import arrivals, guessed, per_1000, ways_to_know
@@ -21,7 +22,7 @@ from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import ModelSpec, RunpodTarget
 from baseload.planner.targets import price as bill_of
-from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
+from baseload.planner.targets.aws import ANSWER_S, OVERLOADED, LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.bill import Bill, Demand
 from baseload.planner.targets.demand import demand_of, quiet
 from baseload.planner.targets.hardware import hardware_of
@@ -30,7 +31,7 @@ from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
 from baseload.planner.traffic.profile import profile_of
-from baseload.planner.traffic.schedule import assumption, overlays_a_log
+from baseload.planner.traffic.schedule import assumption, minimums, overlays_a_log
 
 if TYPE_CHECKING:
     from baseload.planner.targets import Target
@@ -41,6 +42,9 @@ _SPLIT = {
     "buffer": "always_on",
 }
 """What workers do, by the line that bills it."""
+
+NOT_SERVERLESS = ("service_time_cv", "concurrency", "cold_start")
+"""Figures of a spec that a bill of SageMaker Serverless does not depend on: a slot takes one request."""
 
 
 def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
@@ -91,6 +95,7 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         diagnostics=(
             *problems,
             *_unknowns(spec, () if problems else unknown),
+            *_overload(spec, missing),
             *_remarks(spec, bill),
             *guessed(spec, guess if known and missing == () else None),
         ),
@@ -209,10 +214,7 @@ def _hourly_worst_case(spec: ModelSpec, book: PriceBook) -> Decimal | None:
         case Hybrid():
             return _hybrid_hour(target, book)
         case SagemakerServerless():
-            size = f"{target.memory_mb}MB"
-            price = book.find("aws", "sagemaker-serverless", size, region=target.region)
-            usd = price.usd_per_hour if price is not None else None
-            return None if usd is None or target.provisioned else cents(usd * target.max_concurrency)
+            return _serverless_hour(spec, target, book)
         case Rented():
             target = replace(target, workers_min=target.workers_max)
     bill = bill_of(target, quiet, book)
@@ -220,6 +222,23 @@ def _hourly_worst_case(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     if bill.unpriced or not timed:
         return None
     return cents(sum((line.exact_usd for line in timed), Decimal(0)) / book.month_hours)
+
+
+def _serverless_hour(spec: ModelSpec, target: SagemakerServerless, book: PriceBook) -> Decimal | None:
+    """All slots busy for an hour, with as many of them provisioned as is dearest."""
+    warm = {target.provisioned}
+    if spec.schedule is not None:
+        warm = {min(slots, target.max_concurrency) for _, slots in minimums(spec.schedule)}
+    size = f"{target.memory_mb}MB"
+    rows = [book.find("aws", "sagemaker-serverless", size, region=target.region)]
+    if any(warm):
+        name = "sagemaker-serverless-provisioned"
+        rows += [book.find("aws", name, size, region=target.region, tier=tier) for tier in ("duration", "slot")]
+    prices = [row.usd_per_hour for row in rows if row is not None and row.usd_per_hour is not None]
+    if len(prices) < len(rows):
+        return None
+    on_demand, on_slot = prices[0], sum(prices[1:], Decimal(0))
+    return cents(max(slots * on_slot + (target.max_concurrency - slots) * on_demand for slots in warm))
 
 
 def _hybrid_hour(target: Hybrid, book: PriceBook) -> Decimal | None:
@@ -254,6 +273,8 @@ def _assumptions(
     if spec.traffic is not None and spec.traffic.requests_per_day and _depends_on_traffic(_target(spec)):
         told = {item.name: item for item in guess.assumptions} if guess else {}
         found += [told.pop(item.name, item) for item in _figures(spec)] + list(told.values())
+        if isinstance(spec.target, SagemakerServerless):
+            found = [item for item in found if item.name not in NOT_SERVERLESS]
     names = {item.name for item in found}
     return (*found, *(item for item in bill.assumptions if item.name not in names))
 
@@ -287,6 +308,21 @@ def _idle_timeout(target: Target) -> list[Assumption]:
         case _:
             return []
     return [Assumption(name="idle_timeout", value=f"{plain(value)} s", source="spec")]
+
+
+def _overload(spec: ModelSpec, missing: tuple[str, ...]) -> list[Diagnostic]:
+    target = _target(spec)
+    if missing or not isinstance(target, LambdaSagemaker):
+        return []
+    outcome = f"they wait up to the {ANSWER_S} s in which the endpoint must answer, and fail then"
+    return overload(
+        spec,
+        target.instances_max,
+        spec.performance.concurrency,
+        called="instances",
+        key="instances.max",
+        outcome=outcome,
+    )
 
 
 def _unknowns(spec: ModelSpec, unknown: tuple[str, ...]) -> list[Diagnostic]:
@@ -340,6 +376,7 @@ def _remarks(spec: ModelSpec, bill: Bill) -> list[Diagnostic]:
             where=place,
         )
         for text in bill.caveats
+        if text != OVERLOADED  # said with the hour and the remedy by `_overload`
     ]
 
 

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.cost.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of
 from baseload.planner.spec.model import RunpodTarget
-from baseload.planner.targets.aws import SCALE_IN_S, LambdaSagemaker, SagemakerServerless, milliseconds_up
+from baseload.planner.targets.aws import (
+    SCALE_IN_S,
+    LambdaSagemaker,
+    SagemakerServerless,
+    http_api_units,
+    milliseconds_up,
+    served_shares,
+    waiting_s,
+)
+from baseload.planner.targets.bill import GB
+from baseload.planner.targets.demand import demand_of
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
     from baseload.planner.prices import PriceBook
     from baseload.planner.spec.model import ModelSpec
     from baseload.planner.targets import Target
+    from baseload.planner.targets.bill import Demand
 
 _TO = Decimal("0.000001")
 _KINDS = ("busy", "idle", "cold_start", "always_on")
@@ -212,8 +223,7 @@ def _replicas(spec: ModelSpec, base: int) -> Term:
 
 def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBook) -> Iterator[Bound]:
     """Lines that are a multiplication of what a spec says."""
-    requests = Term("requests", requests_of(spec) or Decimal(0))
-    million = Term("a million", Decimal(10**6))
+    requests, million = Term("requests", requests_of(spec) or Decimal(0)), Term("a million", Decimal(10**6))
     match target:
         case RunpodPod() if what == "always_on" and spec.schedule is None:
             hours = Term("hours of a month", book.month_hours * target.running_share)
@@ -239,16 +249,56 @@ def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBoo
         case Hybrid(beside=LambdaSagemaker() as one) if what == "lambda_waiting" and spec.performance.service_time_s:
             waits = Term("service time up to the ms", milliseconds_up(spec.performance.service_time_s))
             yield product(Kind.AT_MOST, requests, waits, Term("GB of memory", Decimal(one.memory_mb) / 1024), to=_TO)
-        case LambdaSagemaker() if what == "lambda_requests":
-            yield product(Kind.ABOUT, requests, per=(million,), to=_TO)
-        case LambdaSagemaker() if what == "lambda_waiting" and spec.performance.service_time_s is not None:
-            service, memory = Term("service time", spec.performance.service_time_s), Decimal(target.memory_mb) / 1024
-            yield product(Kind.AT_LEAST, requests, service, Term("GB of memory", memory), to=_TO)
-        case SagemakerServerless() if what in ("busy", "busy_on_provisioned") and spec.performance.service_time_s:
-            service = Term("service time", spec.performance.service_time_s)
-            yield product(Kind.AT_MOST if target.provisioned else Kind.ABOUT, requests, service, to=_TO)
-        case SagemakerServerless() if what == "provisioned" and spec.schedule is None:
-            month = Term("seconds of a month", book.month_hours * 3600)
-            yield product(Kind.ABOUT, Term("slots", target.provisioned * target.provisioned_share), month, to=_TO)
+        case LambdaSagemaker() | SagemakerServerless():
+            yield from _of_aws(what, requests, spec, target, book)
         case _:
             return
+
+
+def _of_aws(
+    what: str, requests: Term, spec: ModelSpec, target: LambdaSagemaker | SagemakerServerless, book: PriceBook
+) -> Iterator[Bound]:
+    demand = demand_of(spec)
+    if demand is None:
+        return
+    million = Term("a million", Decimal(10**6))
+    refused = served_shares(target, demand)[2] if isinstance(target, SagemakerServerless) else Decimal(0)
+    served = (Term("share that is not refused", 1 - refused),) if refused else ()
+    sizes = {"data_in": demand.request_bytes, "data_out": demand.response_bytes}
+    if what == "lambda_requests":
+        yield product(Kind.ABOUT, requests, per=(million,), to=_TO)
+    elif what == "http_api":
+        units = Term("units of 512 KB", Decimal(http_api_units(demand)))
+        yield product(Kind.ABOUT, requests, units, per=(million,), to=_TO)
+    elif what in sizes:
+        size = Term("bytes of one", Decimal(sizes[what]))
+        yield product(Kind.ABOUT, requests, *served, size, per=(Term("bytes of a GB", GB),), to=_TO)
+    elif isinstance(target, SagemakerServerless):
+        yield from _of_slots(what, requests, spec, target, demand, book)
+    elif what == "lambda_waiting" and demand.service_s is not None:
+        memory = Term("GB of memory", Decimal(target.memory_mb) / 1024)
+        yield product(Kind.AT_LEAST, requests, Term("service time", demand.service_s), memory, to=_TO)
+        wait_s = waiting_s(target, demand)
+        if wait_s is not None:
+            both = Term("(service time + mean wait, in whole ms)", milliseconds_up(demand.service_s + wait_s))
+            yield product(Kind.ABOUT, requests, both, memory, to=_TO)
+
+
+def _of_slots(
+    what: str, requests: Term, spec: ModelSpec, target: SagemakerServerless, demand: Demand, book: PriceBook
+) -> Iterator[Bound]:
+    month = Term("seconds of a month", book.month_hours * 3600)
+    if what == "provisioned":
+        slots = Term("slots", target.provisioned * target.provisioned_share)
+        if spec.schedule is not None:
+            slots = Term("mean of the schedule", always_on(spec.schedule, target.max_concurrency))
+        yield product(Kind.ABOUT, slots, month, to=_TO)
+    elif what in ("busy", "busy_on_provisioned") and demand.service_s is not None:
+        warm, cold, refused = served_shares(target, demand)
+        billed = Term("service time, in whole ms", milliseconds_up(demand.service_s))
+        if not warm and not refused:
+            yield product(Kind.ABOUT, requests, billed, to=_TO)
+            return
+        share = Term("share on demand", cold) if what == "busy" else Term("share on provisioned slots", warm)
+        yield product(Kind.ABOUT, requests, share, billed, to=_TO)
+        yield product(Kind.AT_MOST, requests, billed, to=_TO)

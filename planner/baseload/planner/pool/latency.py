@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from baseload.planner.pool import Pool, flows, settled, wait_ratio
+from baseload.planner.pool.erlang import waiting
 
 _UNIFORM = tuple((k + 0.5) / 16 for k in range(16))
 _PARTS = tuple(
@@ -156,14 +157,16 @@ def law_over(pools: Sequence[tuple[float, Pool]]) -> Law | None:
 
 def _waits(pool: Pool) -> Iterator[tuple[str, _Atom]]:
     """The law of the wait: none, for a start or for a slot, as chances of single times."""
+    used = pool.load / pool.slots
     if pool.workers_max <= pool.workers_min:
-        cold, more, more_s, more_slots, full = 0.0, 0.0, 0.0, 1.0, _erlang_c(pool.slots, pool.load)
+        cold, more, more_s, more_slots = 0.0, 0.0, 0.0, 1.0
         first, cold_slots, brief, brief_s = 1.0, 1.0, 0.0, 0.0
+        full, queue = waiting(pool.slots, pool.load, pool.arrivals_cv)
     else:
         found = flows(pool)
         cold, more, more_s, full = found.cold_waits, found.more_waits, found.more_wait_s, found.full_waits
         more_slots, first, cold_slots = found.more_slots, found.cold_first, found.cold_slots
-        brief, brief_s = found.brief_waits, found.brief_wait_s
+        brief, brief_s, queue = found.brief_waits, found.brief_wait_s, 1 / (pool.slots - pool.load)
     start_s = pool.cold_start_s + pool.start_delay_s
     yield "none", _Atom(1 - cold - more - brief - full, 0.0)
     yield "start", _Atom(cold * first, start_s)
@@ -171,8 +174,7 @@ def _waits(pool: Pool) -> Iterator[tuple[str, _Atom]]:
         ahead = 1 + (1 / first - 1) * part
         behind_s = max((ahead + 1) / cold_slots - 1, 0.0) * pool.service_s
         yield "start", _Atom(cold * (1 - first) / len(_UNIFORM), start_s * (1 - part) + behind_s)
-    used = pool.load / pool.slots
-    queue_s = wait_ratio(pool.service_cv, pool.slots, used) * pool.service_s / (pool.slots - pool.load)
+    queue_s = wait_ratio(pool.service_cv, pool.slots, used) * pool.service_s * queue
     for chance, where in _PARTS:
         if more:
             yield "start", _Atom(more * chance, min(more_s * _shape(pool, more_slots, where), start_s))
@@ -188,14 +190,6 @@ def _shape(pool: Pool, slots: float, where: float) -> float:
     exponential = -math.log(1 - where)
     share = min(max(pool.service_cv**2, pool.load / slots), 1.0)
     return share * exponential + (1 - share) * (slots + 1) * (1 - math.pow(1 - where, 1 / slots))
-
-
-def _erlang_c(slots: int, load: float) -> float:
-    """Chance that all slots are taken; less load than slots."""
-    blocked = 1.0
-    for n in range(1, slots + 1):
-        blocked = load * blocked / (n + load * blocked)
-    return blocked / (1 - load / slots * (1 - blocked))
 
 
 def _survival(t: float, mean_s: float, cv: float) -> float:

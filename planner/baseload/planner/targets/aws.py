@@ -7,24 +7,28 @@ read 2026-11-21. What AWS does not publish (cold starts, when a serverless worke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
 
 from baseload.planner.pool import Assumption
+from baseload.planner.pool.erlang import refused_share
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import GB, Bill, Demand, Stage, Tally
 from baseload.planner.targets.refusal import SIZES, TIMES, Refusal
-from baseload.planner.targets.workers import Fleet, mean_wait_s, missing, refused_share, worker_time
+from baseload.planner.targets.workers import Fleet, mean_wait_s, missing, overloaded, worker_time
 
 SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
 SERVERLESS_CONCURRENCY = 200
 SERVERLESS_PAYLOAD_BYTES = 4 * 10**6
 SERVERLESS_DISK_GB = 5
+REFUSALS = Decimal("0.0001")
+"""Of the requests, of which nothing is said."""
 ANSWER_S = 60
 """In which a container must have answered, real-time and serverless."""
 LAMBDA_PAYLOAD_BYTES = 6_291_456
 LAMBDA_LONGEST_S = 900
+OVERLOADED = f"more arrives than the instances serve: requests wait up to {ANSWER_S} s and fail then"
 HTTP_API_LONGEST_S = 30
 HTTP_API_UNIT_BYTES = 512 * 1024
 LAMBDA_MEMORY_MB = range(128, 10_241)
@@ -89,7 +93,7 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
     price = book.find("aws", "sagemaker-realtime", target.instance, region=region)
     for kind, seconds in time.by_kind().items():
         tally.time(kind, price, f"aws/sagemaker-realtime/{target.instance}", seconds)
-    wait = mean_wait_s(demand, max(target.instances_min, 1), target.instances_max)
+    wait = waiting_s(target, demand)
     if demand.service_s is None and demand.requests_per_day > 0:
         unknown.append("performance.service_time")
     shared = beside_instances(tally, target, demand, wait_s=wait or Decimal(0))
@@ -99,12 +103,12 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
         unpriced=tuple(tally.unpriced),
         unknown=tuple(dict.fromkeys(unknown)),
         impossible=tuple(item.reason for item in lambda_refusals(target, demand)),
-        caveats=tuple(_lambda_caveats(target, demand, overloaded=time.overloaded or (wait is None and not unknown))),
-        latency=_lambda_chain(target, demand, wait),
+        caveats=tuple(_lambda_caveats(target, demand)),
+        latency=_lambda_chain(target, demand, None if overloaded(demand, target.instances_max) else wait),
         method=time.method,
         starts=time.starts,
         pools=time.pools,
-        assumptions=_lambda_assumptions(target, wait),
+        assumptions=_lambda_assumptions(target, demand, wait),
         shared=shared,
     )
 
@@ -119,9 +123,8 @@ def beside_instances(
     region, requests = target.region, demand.per_month(tally.book.month_hours) * served
     function(tally, target, requests, None if demand.service_s is None else demand.service_s + wait_s)
     if target.front == "http-api":
-        units = -(-max(demand.request_bytes + demand.response_bytes, 1) // HTTP_API_UNIT_BYTES)
         rows = tally.book.tiers("aws", "api-gateway", "http-requests", region=region)
-        tally.steps("http_api", rows, "aws/api-gateway/http-requests", requests * units)
+        tally.steps("http_api", rows, "aws/api-gateway/http-requests", requests * http_api_units(demand))
     _data(tally, demand, region, served)
     out = requests * demand.response_bytes / GB if target.front != "none" else Decimal(0)
     return _shared({"aws/egress/internet": out, "aws/logs/ingestion": requests * target.log_bytes / GB}, region)
@@ -137,13 +140,19 @@ def function(tally: Tally, target: LambdaSagemaker, requests: Decimal, waits_s: 
         tally.steps("lambda_waiting", rows, f"aws/lambda/{target.architecture}", gb_s)
 
 
+def waiting_s(target: LambdaSagemaker, demand: Demand) -> Decimal | None:
+    """Mean wait of a request for a place on an instance; None where the service time is unknown."""
+    longest_s = max(ANSWER_S - (demand.service_s or Decimal(0)), Decimal(0))
+    return mean_wait_s(demand, max(target.instances_min, 1), target.instances_max, longest_s)
+
+
 def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: PriceBook) -> Bill:
     """Duration on demand and on provisioned slots, the slots themselves, data; requests above the cap are throttled."""
     tally, region = Tally(book), target.region
     size = f"{target.memory_mb}MB"
     requests = demand.per_month(book.month_hours)
     unknown = () if demand.service_s is not None or requests <= 0 else ("performance.service_time",)
-    warm, cold, refused = _shares(target, demand)
+    warm, cold, refused = served_shares(target, demand)
     billed_s = milliseconds_up(demand.service_s or Decimal(0))
     on_demand = book.find("aws", "sagemaker-serverless", size, region=region)
     name = f"aws/sagemaker-serverless/{size}"
@@ -164,17 +173,17 @@ def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: Pric
         unpriced=tuple(tally.unpriced),
         unknown=unknown,
         impossible=tuple(item.reason for item in serverless_refusals(target, demand)),
-        caveats=tuple(_serverless_caveats(refused)),
+        caveats=tuple(_serverless_caveats(target, demand, refused)),
         latency=(
             Stage(name="endpoint", low_s=Decimal(0), high_s=None, source="AWS publishes no overhead and no cold start"),
             _service(demand),
         ),
-        method="exact: Erlang B for the share above the cap, Poisson arrivals",
+        method=_loss_method(demand),
         refused_share=refused,
         assumptions=(
             Assumption(
                 name="cold_start",
-                value="not billed; how often is unknown",
+                value="not billed; how often and how long is unknown",
                 source="default; AWS publishes neither how long one takes nor when an idle worker stops",
             ),
             Assumption(
@@ -184,7 +193,13 @@ def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: Pric
     )
 
 
-def _shares(target: SagemakerServerless, demand: Demand) -> tuple[Decimal, Decimal, Decimal]:
+def _loss_method(demand: Demand) -> str:
+    if demand.arrivals_cv <= 1:
+        return "exact: Erlang B for the share above the cap, Poisson arrivals"
+    return "exact for exponential service times: the share above the cap, gamma gaps (Takács)"
+
+
+def served_shares(target: SagemakerServerless, demand: Demand) -> tuple[Decimal, Decimal, Decimal]:
     """Of the requests: served by a provisioned slot, served on demand, throttled.
 
     Provisioned slots are taken first, so that they alone form a loss system: Erlang B of both numbers of slots.
@@ -192,14 +207,14 @@ def _shares(target: SagemakerServerless, demand: Demand) -> tuple[Decimal, Decim
     total = sum((part.share * part.requests_per_day for part in demand.in_parts()), Decimal(0))
     if total <= 0 or demand.service_s is None:
         return Decimal(0), Decimal(1), Decimal(0)
-    past_slots = past_cap = Decimal(0)
+    past_slots, past_cap, cv = Decimal(0), Decimal(0), float(demand.arrivals_cv)
     for part in demand.in_parts():
         weight = part.share * part.requests_per_day / total
         load = float(part.requests_per_day / 86_400 * demand.service_s)
-        past_cap += weight * Decimal(refused_share(target.max_concurrency, load))
+        past_cap += weight * Decimal(refused_share(target.max_concurrency, load, cv))
         scheduled = part.workers_min is not None
         warm = target.provisioned if part.workers_min is None else min(part.workers_min, target.max_concurrency)
-        busy = Decimal(refused_share(warm, load)) if warm else Decimal(1)
+        busy = Decimal(refused_share(warm, load, cv)) if warm else Decimal(1)
         past_slots += weight * (1 - (Decimal(1) if scheduled else target.provisioned_share) * (1 - busy))
     past_slots, past_cap = (value.quantize(Decimal("0.000000001")) for value in (past_slots, past_cap))
     return 1 - past_slots, max(past_slots - past_cap, Decimal(0)), past_cap
@@ -267,18 +282,18 @@ def _too_large(what: str, most: int, largest: int) -> Refusal:
     return Refusal(code="aws/payload", key=SIZES, reason=reason, remedy=remedy)
 
 
-def _lambda_caveats(target: LambdaSagemaker, demand: Demand, *, overloaded: bool) -> list[str]:
+def _lambda_caveats(target: LambdaSagemaker, demand: Demand) -> list[str]:
     found = []
     if target.instances_min == 0 or any(part.workers_min == 0 for part in demand.in_parts()):
         found.append(
-            "scaling to zero needs inference components; at zero every request fails, and its failure is what wakes "
-            f"the endpoint, which took {WAKE_S[0]:.0f} to {WAKE_S[1]:.0f} s in AWS's own tests; the first deployment "
-            "starts an instance"
+            "scaling to zero needs inference components; at zero every request fails (the latency counts it as one "
+            f"that waits for the start), and its failure is what wakes the endpoint, which took {WAKE_S[0]:.0f} to "
+            f"{WAKE_S[1]:.0f} s in AWS's own tests; the first deployment starts an instance"
         )
         if target.front == "http-api":
             found.append(f"an HTTP API cannot wait for that: it gives up after {HTTP_API_LONGEST_S} s")
-    if overloaded:
-        found.append("more arrives than the instances serve: requests fail or wait without end")
+    if overloaded(demand, target.instances_max):
+        found.append(OVERLOADED)
     return found
 
 
@@ -298,13 +313,18 @@ def _service(demand: Demand) -> Stage:
     return Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean")
 
 
-def _lambda_assumptions(target: LambdaSagemaker, wait: Decimal | None) -> tuple[Assumption, ...]:
+def _lambda_assumptions(target: LambdaSagemaker, demand: Demand, wait: Decimal | None) -> tuple[Assumption, ...]:
     waits = "unknown" if wait is None else f"{wait.normalize():f} s"
+    how = "Erlang C on the minimum instances, or as many more as the requests need"
+    if demand.arrivals_cv > 1:
+        how += ", as gaps of that cv have it"
+    if overloaded(demand, target.instances_max):
+        how += f"; to the {ANSWER_S} s in which an endpoint must answer where more arrives than all serve"
     found = [
         Assumption(
             name="lambda_waiting",
             value="service time and the mean wait for a place, billed for the function's memory",
-            source=f"default; wait {waits}: Erlang C on the minimum instances, or as many more as the requests need",
+            source=f"default; wait {waits}: {how}",
             errs="low by the function's own work and its cold starts",
         ),
         Assumption(name="free_tier", value="not counted", source="default; once per account", errs="high"),
@@ -380,10 +400,20 @@ def _weights(target: SagemakerServerless) -> list[Refusal]:
     return [Refusal(code="aws/does-not-fit", key="memory_mb", reason=reason, remedy=remedy)]
 
 
-def _serverless_caveats(refused: Decimal) -> list[str]:
-    if refused <= Decimal("0.0001"):
+def _serverless_caveats(target: SagemakerServerless, demand: Demand, refused: Decimal) -> list[str]:
+    if refused <= REFUSALS:
         return []
-    return [f"{refused * 100:.2f} % of the requests come while all slots are taken: they are throttled, not queued"]
+    found = f"{refused * 100:.2f} % of the requests come while all slots are taken: they are throttled, not queued"
+    larger = (replace(target, max_concurrency=n) for n in range(target.max_concurrency, SERVERLESS_CONCURRENCY + 1))
+    enough = next((one.max_concurrency for one in larger if served_shares(one, demand)[2] <= REFUSALS), None)
+    if enough is None:
+        return [f"{found}; the most there is, `max_concurrency: {SERVERLESS_CONCURRENCY}`, is not enough"]
+    return [f"{found}; with `max_concurrency: {enough}` fewer than 0.01 % would be"]
+
+
+def http_api_units(demand: Demand) -> int:
+    """What an HTTP API counts a request for."""
+    return -(-max(demand.request_bytes + demand.response_bytes, 1) // HTTP_API_UNIT_BYTES)
 
 
 def milliseconds_up(seconds: Decimal) -> Decimal:

@@ -14,12 +14,13 @@ from types import MappingProxyType
 
 from baseload.planner.errors import UsageError
 from baseload.planner.pool import Assumption
+from baseload.planner.pool.erlang import refused_share
 from baseload.planner.prices import Price, PriceBook, unpriced
 from baseload.planner.targets.aws import WAKE_S, LambdaSagemaker, beside_instances, function
 from baseload.planner.targets.bill import Bill, Demand, Tally
 from baseload.planner.targets.runpod import RunpodPod, disks
 from baseload.planner.targets.runpod import shared as shared_by_pods
-from baseload.planner.targets.workers import Fleet, dedicated_in, dedicated_mean, missing, refused_share, worker_time
+from baseload.planner.targets.workers import Fleet, dedicated_in, dedicated_mean, missing, worker_time
 
 FEW = 24
 """Bases that are evaluated at a time."""

@@ -5,12 +5,12 @@ Knows how long workers live, not what they cost. Every time is rounded to the se
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 from baseload.planner.pool import Pool, PoolEstimate, estimate
+from baseload.planner.pool.erlang import waiting
 from baseload.planner.prices import MONTH_HOURS
 from baseload.planner.targets.bill import Demand, Part
 from baseload.planner.traffic.profile import SESSION_EVERY_S, RateProfile, Stretch, estimate_over
@@ -176,44 +176,40 @@ def _billed(found: PoolEstimate, fleet: Fleet) -> dict[str, float]:
     }
 
 
-def mean_wait_s(demand: Demand, workers: int, most: int = 0) -> Decimal | None:
-    """Mean time a request waits for a place on workers that are always on; None in overload or where unknown.
+def overloaded(demand: Demand, workers: int) -> bool:
+    """Whether in some part of the month more arrives than so many workers serve; False where that is unknown."""
+    if demand.service_s is None:
+        return False
+    places = workers * demand.concurrency
+    return any(part.requests_per_day / 86_400 * demand.service_s >= places > 0 for part in demand.in_parts())
+
+
+def mean_wait_s(demand: Demand, workers: int, most: int = 0, longest_s: Decimal | None = None) -> Decimal | None:
+    """Mean time a request waits for a place on workers that are always on; None where unknown.
 
     Where a schedule has another minimum, on that; with `most`, on as many up to it as the requests need. Erlang C with
-    the factor (1 + cv²)/2 (Allen and Cunneen): exact for exponential service times.
+    the factor (1 + cv²)/2 (Allen and Cunneen): exact for exponential service times; `pool.erlang` for bursts. Nothing
+    waits longer than `longest_s`, which is how long each waits in overload; without it the mean is None there.
     """
     if demand.service_s is None:
         return None
     service = float(demand.service_s)
-    total, requests = 0.0, 0.0
+    total, requests, cv = 0.0, 0.0, max(float(demand.arrivals_cv), 1.0)
     for part in demand.in_parts():
         load = float(part.requests_per_day) / 86_400 * service
         least = workers if part.workers_min is None else max(part.workers_min, 1)
         places = max(least, min(int(load / demand.concurrency) + 1, most)) * demand.concurrency
         if load >= places:
-            return None
+            if longest_s is None:
+                return None
+            wait_s = float(longest_s)
+        else:
+            share, mean = waiting(places, load, cv)
+            wait_s = share * mean * service * (cv**2 + float(demand.service_cv) ** 2) / (cv**2 + 1)
         weight = float(part.share * part.requests_per_day)
-        factor = (1 + float(demand.service_cv) ** 2) / 2
-        total += weight * _erlang_c(places, load) * factor * service / (places - load)
+        total += weight * (wait_s if longest_s is None else min(wait_s, float(longest_s)))
         requests += weight
     return Decimal(total / requests).quantize(Decimal("0.000001")) if requests else Decimal(0)
-
-
-def refused_share(places: int, load: float) -> float:
-    """Erlang B: the share of requests that find all places taken and are sent away. Any law of service times."""
-    if load <= 0:
-        return 0.0
-    inverse = 1.0
-    for busy in range(1, places + 1):
-        inverse = 1 + inverse * busy / load
-        if math.isinf(inverse):
-            return 0.0
-    return 1 / inverse
-
-
-def _erlang_c(places: int, load: float) -> float:
-    blocked = refused_share(places, load)
-    return places * blocked / (places - load * (1 - blocked))
 
 
 def _whole(quantity: Decimal) -> Decimal:
