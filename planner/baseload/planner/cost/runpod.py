@@ -96,7 +96,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
         split_usd=Split(**known),
         at_least_usd=sum(known.values(), Decimal(0)),
         usd_per_1000_requests=None if expected and expected.overloaded else per_1000(spec, total),
-        hourly_worst_case_usd=worst_usd,
+        hourly_worst_case_usd=None if worst_usd is None else cents(worst_usd),
         method=expected.method if expected else None,
         worker_starts_per_month=_starts(expected) if expected else None,
         lines=lines,
@@ -316,12 +316,12 @@ def per_1000(spec: ModelSpec, total_usd: Decimal | None, month_hours: Decimal = 
 
 
 def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
-    """All workers on for an hour, those of the minimum at the Active rate."""
+    """All workers on for an hour, those of the minimum at the Active rate; not rounded, for a month of such hours."""
     if price is None or price.usd is None:
         return None
     target = spec.runpod
     paid = target.workers_max - _least(spec) * target.active_discount
-    return cents(paid * target.gpu_count * price.usd * 3600)
+    return paid * target.gpu_count * price.usd * 3600
 
 
 def _response(spec: ModelSpec, found: PoolEstimate | None) -> ResponseTime | None:
