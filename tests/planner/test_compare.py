@@ -227,7 +227,7 @@ def test_a_base_that_does_not_pay_is_said_to_be_no_gain() -> None:
         (Modal(gpu="L40S", containers_max=2, scaledown_s=120), "modal/L40S/from zero"),
         (RunpodPod(gpu="NVIDIA GeForce RTX 4090", pods=2, tier="secure"), None),
         (LambdaSagemaker(instance="ml.g6.xlarge"), "lambda-sagemaker/ml.g6.xlarge/1 always on"),
-        (SagemakerServerless(memory_mb=6144, max_concurrency=10), "sagemaker-serverless/6144 MB/6144 MB"),
+        (SagemakerServerless(memory_mb=6144, max_concurrency=10), "sagemaker-serverless/6144 MB/up to 10 at once"),
         (Rented(provider="beam", product="serverless", gpu="RTX4090", workers_max=3), "beam/RTX4090/from zero"),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from baseload.cli.terminal import Page
-from baseload.cli.views.text import UNKNOWN, columns, plural, seconds, short_seconds, usd, visible_width, wrapped
+from baseload.cli.views.text import UNKNOWN, columns, from_to, plural, short_seconds, usd, visible_width, wrapped
 from baseload.planner.compare import Comparison, Row, Status
 from baseload.planner.diagnostics import Diagnostic
 
@@ -150,8 +150,7 @@ def _details(row: Row) -> Iterator[str]:
     else:
         yield f"95 % within {short_seconds(row.p95_s)}"
     if row.added_s is not None:
-        low, high = (UNKNOWN if end is None else seconds(float(end)) for end in row.added_s)
-        yield f"on the way {low} to {high} more"
+        yield f"on the way {from_to(*row.added_s)} more"
     if row.cold_share is not None:
         yield f"{_share(row.cold_share)} meet a cold start"
     if not row.distinguishable:

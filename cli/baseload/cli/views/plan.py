@@ -12,6 +12,7 @@ from baseload.cli.views.resources import SIGNS, label
 from baseload.cli.views.text import (
     UNKNOWN,
     columns,
+    from_to,
     plural,
     seconds,
     short_seconds,
@@ -181,7 +182,7 @@ def latency(response: ResponseTime | None) -> str:
     if response.added:
         low, high = (_sum([getattr(stage, end) for stage in response.added]) for end in ("low_s", "high_s"))
         names = ", ".join(stage.name for stage in response.added)
-        parts.append(f"beside it {_long(low)} to {_long(high)} for {names}")
+        parts.append(f"beside it {from_to(low, high)} for {names}")
     return ", ".join(parts)
 
 

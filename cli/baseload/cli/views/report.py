@@ -22,7 +22,7 @@ from baseload.cli.views import charts
 from baseload.cli.views import decided as view
 from baseload.cli.views import plan as plan_view
 from baseload.cli.views.html import Html, data, joined, table, tag
-from baseload.cli.views.text import UNKNOWN, plural, seconds, short_seconds, signed_usd, units, usd
+from baseload.cli.views.text import UNKNOWN, from_to, plural, seconds, short_seconds, signed_usd, units, usd
 from baseload.planner.compare import Comparison, Status
 from baseload.planner.compare.row import Row
 from baseload.planner.cost import Line, ResponseTime, Spread
@@ -396,8 +396,8 @@ def _besides(response: ResponseTime | None) -> Iterator[str]:
         yield f"{_share(response.refused_share)} refused at the cap"
     if response.added:
         ends = ([getattr(stage, end) for stage in response.added] for end in ("low_s", "high_s"))
-        low, high = (UNKNOWN if None in known else seconds(float(sum(known))) for known in ends)
-        yield f"on the way {low} to {high} more"
+        low, high = (None if None in known else sum(known) for known in ends)
+        yield f"on the way {from_to(low, high)} more"
 
 
 def _share(value: float | Decimal) -> str:
@@ -562,8 +562,7 @@ def _notes(row: Row) -> Iterator[str]:
     if row.ops_usd:
         yield f"{usd(row.monthly_usd.expected)} of bill and {usd(row.ops_usd)} of operation"
     if row.added_s is not None:
-        low, high = (UNKNOWN if end is None else seconds(float(end)) for end in row.added_s)
-        yield f"on the way {low} to {high} more"
+        yield f"on the way {from_to(*row.added_s)} more"
     yield from row.caveats
 
 

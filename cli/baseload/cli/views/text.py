@@ -42,6 +42,14 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+def from_to(low: Decimal | float | None, high: Decimal | float | None) -> str:
+    """`0.2 s to 4.2 s`; what is not known of the end is not said to be zero: `at least 0.1 s`, `an unknown time`."""
+    if high is None:
+        return f"at least {short_seconds(float(low))}" if low else "an unknown time"
+    least = 0.0 if low is None else float(low)
+    return f"{short_seconds(least)} to {short_seconds(float(high))}"
+
+
 def short_seconds(value: float) -> str:
     """`35 ms`, else as `seconds`."""
     return f"{value * 1000:.2g} ms" if 0 < value < 0.05 else seconds(value)

@@ -84,7 +84,7 @@ def _mode(target: Target, cost: Cost) -> str:
         case LambdaSagemaker():
             return _workers(target.instances_min, target.instances_max)
         case SagemakerServerless():
-            return f"{target.memory_mb} MB"
+            return f"up to {target.max_concurrency} at once"
         case RunpodPod():
             return f"{target.pods} always on, {target.tier}"
         case Modal():

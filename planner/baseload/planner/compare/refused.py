@@ -11,7 +11,7 @@ from baseload.planner.compare.row import Row, Status, judged, unknown_figure
 from baseload.planner.cost import Spread
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.targets import price as bill_of
-from baseload.planner.targets.aws import SERVERLESS_MEMORY_MB, WAKE_S, SagemakerServerless
+from baseload.planner.targets.aws import SERVERLESS_MEMORY_MB, WAKE_S, LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.bill import Demand
 from baseload.planner.targets.demand import demand_of
 from baseload.planner.targets.hardware import workers_max_of
@@ -25,18 +25,21 @@ def refused_rows(about: Question) -> Iterator[Row]:
     blank = Row(target="", gpu="", gpu_count=0, mode="", status=Status.IMPOSSIBLE, deployable=False)
     size = SERVERLESS_MEMORY_MB[-1]
     wanted = SagemakerServerless(memory_mb=size, max_concurrency=workers_max_of(about.spec.target), gpu=own.name)
-    refused = bill_of(wanted, demand, book).impossible
-    yield replace(blank, target="sagemaker-serverless", gpu="none", mode=f"{size} MB", reasons=refused)
-    yield replace(
-        blank,
-        target="lambda-sagemaker",
-        gpu="any",
-        mode="from zero",
-        reasons=(
-            "at zero instances every request fails, and its failure is what wakes the endpoint, which took "
-            f"{WAKE_S[0]:.0f} to {WAKE_S[1]:.0f} s in AWS's own tests",
-        ),
-    )
+    if own.gpu_count:
+        refused = bill_of(wanted, demand, book).impossible
+        yield replace(blank, target="sagemaker-serverless", gpu="none", mode=f"{size} MB", reasons=refused)
+    target = about.spec.target
+    if not (isinstance(target, LambdaSagemaker) and target.instances_min == 0):  # a row of its own, with its price
+        yield replace(
+            blank,
+            target="lambda-sagemaker",
+            gpu="any",
+            mode="from zero",
+            reasons=(
+                "at zero instances every request fails, and its failure is what wakes the endpoint, which took "
+                f"{WAKE_S[0]:.0f} to {WAKE_S[1]:.0f} s in AWS's own tests",
+            ),
+        )
     for name, rows in sorted(_others(book).items()):
         provider, product, item = name
         row = replace(blank, target=provider, gpu=item, mode=product)
