@@ -80,7 +80,7 @@ def _project(run: Invocation) -> Iterator[Check]:
     stack: list[str] = []
 
     def choose() -> str:
-        stack.append(choose_stack(project, run.options))
+        stack.append(choose_stack(project, run.options.stack))
         return stack[0]
 
     yield _of("stack", choose)

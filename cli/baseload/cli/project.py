@@ -14,7 +14,6 @@ from typing import Any
 
 import yaml
 
-from baseload.cli.options import Options
 from baseload.planner.diagnostics import Diagnostic, Location
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.spec.model import Limits, ModelSpec
@@ -65,9 +64,9 @@ def root_of(folder: Path) -> Path | None:
     return next((root for root in (start, *start.parents) if (root / FILE).is_file()), None)
 
 
-def choose_stack(project: Project, options: Options) -> str:
-    """`--stack`, else PULUMI_STACK, else the only stack. Raises `UsageError` that lists what there is."""
-    named = options.stack or os.environ.get("PULUMI_STACK")
+def choose_stack(project: Project, given: str | None) -> str:
+    """What `--stack` gives, else PULUMI_STACK, else the only stack. Raises `UsageError` that lists what there is."""
+    named = given or os.environ.get("PULUMI_STACK")
     if named:
         return named
     match project.stacks():

@@ -27,7 +27,7 @@ def down(
     from baseload.cli.views.resources import is_shown
 
     project = locate(run.folder)
-    name = choose_stack(project, run.options)
+    name = choose_stack(project, run.options.stack)
     stack = open_stack(run, project, name)
     stack.demand()
     doomed = view.Doomed(stack=name, cloud=stack.cloud.base_url, resources=stack.resources)

@@ -59,7 +59,7 @@ def invoke(
 
     job_input = _input(prompt, input_)
     project = locate(run.folder)
-    stack = open_stack(run, project, choose_stack(project, run.options))
+    stack = open_stack(run, project, choose_stack(project, run.options.stack))
     stack.demand()
     endpoint = _endpoint(stack, model)
     said: set[str] = set()

@@ -66,7 +66,7 @@ def plan(
     from baseload.cli.views import plan as view
 
     project = locate(run.folder)
-    stack = choose_stack(project, run.options)
+    stack = choose_stack(project, run.options.stack)
     specs, warnings = read_specs(project, choices=False)
     sources = Sources(
         project=project,

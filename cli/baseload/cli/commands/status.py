@@ -23,10 +23,10 @@ def status(
         bool, typer.Option("--expect-no-changes", help="Exit with 7 if anything differs from the specs.")
     ] = False,
 ) -> ExitCode:
-    """Ask RunPod how every endpoint is.
+    """Show how each endpoint is now, as RunPod answers.
 
-    Says where one differs from its spec or has too few workers that serve, also where RunPod itself has scaled it down
-    after days without requests.
+    Says where one differs from its spec, also where RunPod has scaled it down by itself after days without requests,
+    and where fewer workers serve than the spec keeps on.
     """
     from baseload.cli.project import choose_stack, locate, read_specs
     from baseload.cli.stack import open_stack
@@ -37,7 +37,7 @@ def status(
     from baseload.providers.runpod.client import Client
 
     project = locate(run.folder)
-    name = choose_stack(project, run.options)
+    name = choose_stack(project, run.options.stack)
     read, _ = read_specs(project)
     planned = [item for item in (not_deployed(spec, Severity.NOTE) for spec in read) if item is not None]
     specs = [spec for spec in read if not_deployed(spec) is None]

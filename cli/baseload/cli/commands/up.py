@@ -37,7 +37,7 @@ def up(
 
     reviewed = read_plan(plan) if plan else None
     project = locate(run.folder)
-    name = choose_stack(project, run.options)
+    name = choose_stack(project, run.options.stack)
     specs, warnings = read_specs(project, choices=False)
     sources = settled(Sources(project=project, stack=name, specs=specs, warnings=warnings), reconsider=reconsider)
     specs = tuple(sources.specs)
