@@ -102,6 +102,14 @@ def test_write_replaces_the_section_and_nothing_else(office: Path, deploy: Run) 
     assert office.read_text(encoding="utf-8") == text
 
 
+def test_write_keeps_the_line_ends_of_the_file(office: Path, deploy: Run) -> None:
+    office.write_bytes((HEAD + OFFICE + TAIL).replace("\n", "\r\n").encode())
+    assert deploy("traffic", "show", "office", "--write", str(office)).code == 0
+    written = office.read_bytes()
+    assert b"hourly" in written
+    assert written.count(b"\n") == written.count(b"\r\n")
+
+
 def test_write_to_a_dash_prints_the_section(office: Path, deploy: Run) -> None:
     office.write_text(HEAD + NIGHT + TAIL, encoding="utf-8")
     result = deploy("traffic", "show", "--write", "-")

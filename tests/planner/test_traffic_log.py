@@ -19,7 +19,7 @@ from baseload.planner.errors import UsageError
 from baseload.planner.plan import make_plan
 from baseload.planner.prices import bundled
 from baseload.planner.spec.file import parse_spec
-from baseload.planner.spec.model import ModelSpec
+from baseload.planner.spec.model import ModelSpec, Tokens
 from baseload.planner.traffic.log import Observed, read_log, remarks, with_log
 from baseload.planner.traffic.picture import block, picture_of
 from baseload.planner.traffic.profile import HOURS, hour_of_week
@@ -239,7 +239,7 @@ def test_too_many_bad_lines_stop(spec: Make, limit: str, stops: bool) -> None:
         return
     assert problem(given) == (
         "traffic/bad-lines",
-        "20 of 100 lines of the log (20 %: 20 unreadable) are unusable, more than 10 % may be",
+        "20 of 100 lines of the log (20 %: 20 unreadable) are unusable (one has time `x`), more than 10 % may be",
     )
 
 
@@ -271,10 +271,17 @@ def test_order_and_repetitions_do_not_matter_to_the_rate(spec: Make) -> None:
         ("x", "log.parquet", "traffic/log", "DuckDB cannot read log.parquet"),
         ("x", "log.csv.gz", "traffic/log", "cannot read log.csv.gz: Not a gzipped file"),
         ("x", "log.txt", "traffic/log", "does not say what kind of log it is"),
+        ("time\n1\n".encode("utf-16"), "log.csv", "traffic/log", "log.csv is text in UTF-16"),
+        (gzip.compress(b"time\n1\n"), "log.csv", "traffic/log", "log.csv is packed with gzip"),
+        (b"PAR1\x15\x04", "log.jsonl", "traffic/log", "log.jsonl is Parquet"),
+        ('[{"time": 1}]\n', "log.jsonl", "traffic/log", "is a JSON array, not a line of JSON per request"),
+        ("time\n07.09.2026 00:06\n", "log.csv", "traffic/bad-lines", "1 unreadable) are unusable (one has time `07.09"),
+        ("time,requests\n1,n/a\n2,x\n", "log.csv", "traffic/bad-lines", "(one has time `1`, requests `n/a`)"),
+        ("time,requests\n1,1.5\n2,2.5\n", "log.csv", "traffic/bad-lines", "2 of 2 lines"),
         ("time,requests\n2026-09-07T00:00:00Z,0\n", "log.csv", "", ""),
     ],
 )
-def test_what_cannot_be_a_log_says_why(spec: Make, content: str, name: str, code: str, words: str) -> None:
+def test_what_cannot_be_a_log_says_why(spec: Make, content: str | bytes, name: str, code: str, words: str) -> None:
     given = spec(content, name)
     if not code:
         assert read_log(given, NOW).requests_per_day == 0
@@ -282,6 +289,62 @@ def test_what_cannot_be_a_log_says_why(spec: Make, content: str, name: str, code
     found, summary = problem(given)
     assert found == code
     assert words in summary
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("Time,Tokens_In", "{time: Time}"),
+        ("id,Request Date", "{time: Request Date}"),
+        ("id,createdAt?", "{time: timestamp}"),
+        ("id,{start time}", '{time: "{start time}"}'),
+    ],
+)
+def test_the_hint_names_a_column_that_may_be_the_time(spec: Make, head: str, columns: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_log(spec(f"{head}\n1,2\n"), NOW)
+    assert caught.value.diagnostics[0].hint == f"say which is which, for instance `columns: {columns}`"
+
+
+def test_quoted_cells_may_have_spaces_before_them(spec: Make) -> None:
+    rows = "".join(f'"{time}", "a, b", "5", "7"\n' for time in iso(every(60, 9)))
+    seen = read_log(spec(f'"time", "note", "tokens_in", "tokens_out"\n{rows}'), NOW)
+    assert seen.tokens == Tokens(prompt=Decimal(5), output=Decimal(7))
+
+
+def codes(given: ModelSpec) -> list[str]:
+    return [item.code for item in remarks(given, read_log(given, NOW))]
+
+
+def test_a_line_of_another_time_is_remarked_on(spec: Make) -> None:
+    """One line years before makes a mean of next to nothing."""
+    times = iso(every(600, 1100))
+    assert codes(spec(csv_of(times))) == []
+    assert codes(spec(csv_of(["2019-01-01T00:00:00Z", *times]))) == ["traffic/gap"]
+
+
+def test_rows_written_twice_are_remarked_on_and_a_coarse_clock_is_not(spec: Make) -> None:
+    source = random.Random(3)
+    at = sorted(source.uniform(0, 7.01 * 86_400) for _ in range(60_000))
+    fine = [(MONDAY + timedelta(seconds=each)).isoformat() for each in at]
+    coarse = [(MONDAY + timedelta(seconds=int(each))).isoformat() for each in at]
+    assert read_log(spec(csv_of(fine)), NOW).clock_s == 1e-6
+    given = spec(csv_of(coarse))
+    seen = read_log(given, NOW)
+    assert seen.clock_s == 1
+    assert seen.same_time is not None
+    assert seen.same_time > 0.04 * 60_000
+    assert codes(given) == []
+    assert codes(spec(csv_of([*fine, *fine[::3]]))) == ["traffic/same-time"]
+
+
+def test_durations_that_are_no_seconds_are_remarked_on(spec: Make) -> None:
+    rows = [f"{time},1900" for time in iso(every(600, 1100))]
+    given = spec(csv_of(rows, "time,duration"))
+    (said,) = remarks(given, read_log(given, NOW))
+    assert said.code == "traffic/duration"
+    assert "takes 1900 s, by `performance.service_time` 2 s: the bill is at that" in said.summary
+    assert codes(spec(csv_of([row.replace("1900", "1.9") for row in rows], "time,duration"))) == []
 
 
 def test_a_gzip_file_that_was_cut_off(spec: Make) -> None:

@@ -18,6 +18,8 @@ def with_section(file: Path, key: str, section: str) -> str:
     """
     content = read(file).content  # refuses what is no text, and no YAML
     text = file.read_bytes().decode("utf-8-sig")  # line ends stay as they are
+    if "\r\n" in text:
+        section = section.replace("\n", "\r\n")
     lines = text.splitlines(keepends=True)
     places = parse(file, text)
     keys = list(content) if isinstance(content, dict) else []
@@ -35,7 +37,7 @@ def with_section(file: Path, key: str, section: str) -> str:
     else:
         begin = end = len(lines)
         if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
+            lines[-1] += "\r\n" if "\r\n" in text else "\n"
     made = "".join([*lines[:begin], section, *lines[end:]])
     checked = parse_spec(file, made)
     if checked.spec is None:

@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import json
 import math
+import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,11 +53,18 @@ _OLDEST_US = 946_684_800 * 10**6
 """2000-01-01: an earlier time is a default value or a wrong unit."""
 _SUFFIXES = {
     ".csv": LogFormat.CSV,
+    ".tsv": LogFormat.CSV,
     ".jsonl": LogFormat.JSONL,
     ".ndjson": LogFormat.JSONL,
     ".parquet": LogFormat.PARQUET,
 }
 _OPTIONAL = ("tokens_in", "tokens_out", "duration", "requests")
+
+_GAP_SHARE, _FEWEST_FOR_A_GAP = 0.5, 100
+_SAME_TIME_SHARE, _SAME_TIME_TIMES = 0.05, 3
+_DURATION_TIMES = 3
+"""From which on a log is remarked on: the share of it without a request, requests at the same time (of all; over those
+that a steady rate brings by chance), the mean duration over the spec's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,8 @@ class Observed:
     time_zone: str
     same_time: int | None
     """Requests with the same time as another one before: a coarse clock, or rows that were written twice."""
+    clock_s: float | None
+    """The finest step of the times, of 1 s, 1 ms and 1 µs; None with counts per minute."""
     cv: float | None
     """Coefficient of variation of the gaps within an hour; None with counts per minute."""
     idc: float | None
@@ -162,10 +172,47 @@ def remarks(spec: ModelSpec, seen: Observed) -> tuple[Diagnostic, ...]:
                 "give a log of a week or more, or a `range`",
             )
         )
+    silent_s = max((seconds for seconds, rate in seen.profile.stretches if not rate), default=0.0)
+    if silent_s > _GAP_SHARE * seen.seconds and seen.requests >= _FEWEST_FOR_A_GAP:
+        found.append(
+            (
+                "traffic/gap",
+                f"nothing came for {_span(silent_s)} in a row of the {_span(seen.seconds)} of the log of {spec.name}: "
+                "the mean is over all of them",
+                "leave out lines of another time, if these are some",
+            )
+        )
+    if _is_repeated(seen):
+        found.append(
+            (
+                "traffic/same-time",
+                f"{seen.same_time:,} of {seen.requests:,} requests of the log of {spec.name} have the time of another "
+                "one: the bill holds rows that were written twice as two requests",
+                "leave out the second ones; with a coarse clock it is as it should be",
+            )
+        )
+    service_s = _float(spec.performance.service_time_s)
+    if seen.service_s and service_s and not 1 / _DURATION_TIMES < seen.service_s / service_s < _DURATION_TIMES:
+        found.append(
+            (
+                "traffic/duration",
+                f"a request of the log of {spec.name} takes {seen.service_s:.4g} s, by `performance.service_time` "
+                f"{service_s:.4g} s: the bill is at that",
+                "`duration` is in seconds on a worker, without waiting",
+            )
+        )
     return tuple(
         Diagnostic(code=code, severity=Severity.WARNING, summary=summary, where=Location(spec.file), hint=hint)
         for code, summary, hint in found
     )
+
+
+def _is_repeated(seen: Observed) -> bool:
+    """Whether more requests have the same time than a steady rate and a coarse clock explain."""
+    if not seen.same_time or seen.clock_s is None or seen.same_time < _SAME_TIME_SHARE * seen.requests:
+        return False
+    by_chance = math.fsum(s * rate * -math.expm1(-rate * seen.clock_s) for s, rate in seen.profile.stretches)
+    return seen.same_time > _SAME_TIME_TIMES * by_chance
 
 
 def read_log(spec: ModelSpec, now: datetime) -> Observed:
@@ -282,7 +329,7 @@ def _source(files: Sequence[Path], log: Log, kind: LogFormat, spec: ModelSpec) -
             first, separator = _header(spec, files[0])
             wanted = _chosen(spec, log, first)
             # A row is a line, also where a quote is never closed: else one of those swallows what follows.
-            quoted = f'(?:^|[{separator}])("(?:[^"]|"")*"|[^{separator}]*)'
+            quoted = f'(?:^|[{separator}]) *("(?:[^"]|"")*"|[^{separator}]*)'
             sql = (
                 f"(SELECT line, CASE WHEN contains(line, '\"') THEN regexp_extract_all(line, {_text(quoted)}, 1) END "
                 f"AS cells FROM read_csv([{names}], columns={{'line': 'VARCHAR'}}, delim='\x1f', quote='', escape='', "
@@ -325,25 +372,38 @@ def _chosen(spec: ModelSpec, log: Log, found: Sequence[str]) -> dict[str, str]:
     missing = [name for name in wanted.values() if name not in found]
     if missing:
         listed = ", ".join(found[:30]) + (", …" if len(found) > 30 else "")
+        example = next((name for name in found if _says_time(name)), "timestamp")
         raise _problem(
             spec,
             "traffic/columns",
             f"the log has no column {' or '.join(missing)}; it has: {listed or 'none'}",
-            "say which is which, for instance `columns: {time: timestamp}`",
+            f"say which is which, for instance `columns: {{time: {_plain(example)}}}`",
         )
     return wanted
+
+
+def _says_time(name: str) -> bool:
+    words = re.split(r"[^a-z]+", name.lower())
+    return any(word in ("ts", "at", "when") or "time" in word or "date" in word for word in words)
+
+
+def _plain(name: str) -> str:
+    """As YAML has it between braces."""
+    return name if re.fullmatch(r"[A-Za-z_][\w .-]*", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _header(spec: ModelSpec, file: Path) -> tuple[list[str], str]:
     """Column names of a CSV file, and what separates them."""
     line = next(iter(_first_lines(spec, file, 1)), "")
     separator = max(",;\t|", key=line.count)
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])], separator
+    return [
+        cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    ], separator
 
 
 def _keys(spec: ModelSpec, file: Path) -> list[str]:
     """Keys of the first objects of a JSON lines file."""
-    keys: dict[str, None] = {}
+    keys, arrays = dict[str, None](), 0
     for line in _first_lines(spec, file, 100):
         try:
             item = json.loads(line)
@@ -351,14 +411,25 @@ def _keys(spec: ModelSpec, file: Path) -> list[str]:
             continue  # counted when all lines are read
         if isinstance(item, dict):
             keys.update(dict.fromkeys(item))
+        elif isinstance(item, list):
+            arrays += 1
+    if arrays and not keys:
+        hint = "write one object to a line: `jq -c '.[]'` does"
+        raise _problem(spec, "traffic/log", f"{file.name} is a JSON array, not a line of JSON per request", hint)
     return list(keys)
 
 
 def _first_lines(spec: ModelSpec, file: Path, count: int) -> list[str]:
-    opened = gzip.open if file.name.lower().endswith(".gz") else open
+    packed = file.name.lower().endswith(".gz")
+    opened = gzip.open if packed else open
     lines = []
     try:
         with opened(file, "rb") as stream:
+            start = stream.read(len(_PARQUET))
+            stream.seek(0)
+            for first, what, hint in _NOT_TEXT:
+                if start.startswith(first):
+                    raise _problem(spec, "traffic/log", f"{file.name} is {what}", hint)
             for _ in range(count):
                 line = stream.readline(2**20)
                 if not line:
@@ -366,8 +437,19 @@ def _first_lines(spec: ModelSpec, file: Path, count: int) -> list[str]:
                 lines.append(line.decode("utf-8-sig", "replace").rstrip("\r\n"))
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _problem(spec, "traffic/log", f"cannot read {file.name}: {reason}") from error
+        advice = "name it without .gz, if it is not packed" if isinstance(error, gzip.BadGzipFile) else None
+        raise _problem(spec, "traffic/log", f"cannot read {file.name}: {reason}", advice) from error
     return lines
+
+
+_PARQUET = b"PAR1"
+_NOT_TEXT = (
+    (b"\x1f\x8b", "packed with gzip", "give it a name that ends in .gz"),
+    (b"\xff\xfe", "text in UTF-16", "save it as UTF-8: `iconv -f UTF-16 -t UTF-8` does"),
+    (b"\xfe\xff", "text in UTF-16", "save it as UTF-8: `iconv -f UTF-16 -t UTF-8` does"),
+    (_PARQUET, "Parquet", "say `format: parquet`"),
+)
+"""How what is taken for text and is none begins, what it is, and what to do."""
 
 
 # ------------------------------------------------------------------------------------------------------- the reading
@@ -420,6 +502,7 @@ class _Reading:
         known_s = service_s if service_s is not None else _float(self._spec.performance.service_time_s)
         gaps = None if self._counts else self._gaps(known_s)
         tokens, per_minute = self._tokens(requests, seconds)
+        clock_s = None if self._counts else self._clock_s()
         zone = self._spec.traffic.time_zone if self._spec.traffic else "UTC"
         active_s = None if gaps is None or known_s is None else gaps.busy_s + known_s
         return Observed(
@@ -433,6 +516,7 @@ class _Reading:
             week=self._week(first_us, first_us + int(seconds * 10**6), "UTC" if relative else zone),
             time_zone=zone,
             same_time=gaps.same_time if gaps else None,
+            clock_s=clock_s,
             cv=gaps.cv if gaps else None,
             idc=self._idc(first_us, last_us),
             gaps_s=gaps.shown_s if gaps else None,
@@ -446,18 +530,29 @@ class _Reading:
 
     def _load(self) -> None:
         """Read all files once; what is asked later is asked of the narrow table."""
-        columns, time = self._source.columns, self._source.columns["time"]
-        numbers = {key: f"TRY_CAST({columns[key]} AS DOUBLE)" for key in _OPTIONAL if key in columns}
-        sound = {key: f"CASE WHEN isfinite({text}) AND {text} >= 0 THEN {text} END" for key, text in numbers.items()}
-        us = _microseconds(time, self._source.time_type)
-        count = f"CAST(least({sound['requests']}, 1e12) AS BIGINT)" if self._counts else "1"
-        usable = f"CASE WHEN {count} IS NOT NULL THEN {us} END" if self._counts else us
-        more = "".join(f", CAST({sound[key]} AS FLOAT) AS {key}" for key in _OPTIONAL[:3] if key in sound)
-        empty = f"({time}) IS NULL OR CAST(({time}) AS VARCHAR) = ''"
+        usable, count = self._expressions()
+        more = "".join(f", CAST({self._number(key)} AS FLOAT) AS {key}" for key in _OPTIONAL[:3] if key in self.columns)
         self._run(
-            f"CREATE TABLE seen AS SELECT CAST({usable} AS BIGINT) AS us, {count} AS n, {empty} AS empty{more} "
-            f"FROM {self._source.sql}"
+            f"CREATE TABLE seen AS SELECT CAST({usable} AS BIGINT) AS us, {count} AS n, "
+            f"({self._time_text()}) = '' AS empty{more} FROM {self._source.sql}"
         )
+
+    def _expressions(self) -> tuple[str, str]:
+        """Of a row: its time in microseconds, NULL where the row is of no use; and its requests."""
+        us = _microseconds(self.columns["time"], self._source.time_type)
+        if not self._counts:
+            return us, "1"
+        number = self._number("requests")  # DuckDB's least() leaves out what is NULL
+        count = f"CASE WHEN {number} = trunc({number}) THEN CAST(least({number}, 1e12) AS BIGINT) END"
+        return f"CASE WHEN {count} IS NOT NULL THEN {us} END", count
+
+    def _number(self, key: str) -> str:
+        """A number from zero on; else NULL."""
+        text = f"TRY_CAST({self.columns[key]} AS DOUBLE)"
+        return f"CASE WHEN isfinite({text}) AND {text} >= 0 THEN {text} END"
+
+    def _time_text(self) -> str:
+        return f"coalesce(CAST(({self.columns['time']}) AS VARCHAR), '')"
 
     def _lines(self) -> tuple[Lines, bool]:
         read, timed, empty, newest, old, future = self._row(
@@ -484,12 +579,26 @@ class _Reading:
         if not lines.read:
             raise _problem(self._spec, "traffic/empty", "the log has no requests", "say `requests_per_day: 0` if so")
         if lines.bad_percent > limit or lines.bad == lines.read:
+            example = self._unreadable() if lines.unreadable else ""
             raise _problem(
                 self._spec,
                 "traffic/bad-lines",
-                f"{_bad(lines)} are unusable, more than {limit} % may be",
-                "check `log.columns` and `log.format`, or raise `log.bad_lines_percent`",
+                f"{_bad(lines)} are unusable{example}, more than {limit} % may be",
+                "times are ISO 8601 or Unix time; check `log.columns` and `format`, or raise `log.bad_lines_percent`",
             )
+
+    def _unreadable(self) -> str:
+        """What one of those lines has for a time, and for a count of requests."""
+        keys = ("time", "requests") if self._counts else ("time",)
+        shown = ", ".join(f"left(CAST(({self.columns[key]}) AS VARCHAR), 60)" for key in keys)
+        usable, _ = self._expressions()
+        found = self._database.execute(
+            f"SELECT {shown} FROM {self._source.sql} WHERE ({usable}) IS NULL AND {self._time_text()} <> '' LIMIT 1"
+        ).fetchone()
+        if found is None:
+            return ""
+        said = ", ".join(f"{key} `{text}`" for key, text in zip(keys, found, strict=True))
+        return f" (one has {said})"
 
     def _seconds(self, requests: int, first_us: int, last_us: int) -> float:
         between_s = (last_us - first_us) / 10**6
@@ -510,6 +619,10 @@ class _Reading:
             return None, None
         mean, spread = self._row("SELECT avg(CAST(duration AS DOUBLE)), stddev_pop(CAST(duration AS DOUBLE)) FROM good")
         return (None, None) if not mean else (mean, spread / mean)
+
+    def _clock_s(self) -> float:
+        finer_than_s, finer_than_ms = self._row("SELECT max(us % 1000000) > 0, max(us % 1000) > 0 FROM good")
+        return 1e-6 if finer_than_ms else 1e-3 if finer_than_s else 1.0
 
     def _gaps(self, service_s: float | None) -> _Gaps:
         """Gaps inside of each hour from DuckDB (sorted an hour at a time), those between hours here."""
@@ -702,7 +815,8 @@ def _bad(lines: Lines) -> str:
         "in the future": lines.in_future,
     }
     listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
-    return f"{lines.bad:,} of {lines.read:,} lines of the log ({lines.bad_percent:.2g} %: {listed})"
+    percent = f"{lines.bad_percent:.2g}" if lines.bad_percent < 99.5 else "100"
+    return f"{lines.bad:,} of {lines.read:,} lines of the log ({percent} %: {listed})"
 
 
 def _span(seconds: float) -> str:
