@@ -262,7 +262,7 @@ def test_the_closed_form_itself_errs() -> None:
     assert (found.monthly_usd.low, found.monthly_usd.high) == ends == tuple(item.monthly_usd for item in found.factors)
     assert found.ends == Ends(low=("closed_form 2 % less",), high=("closed_form 2 % more",))
     busy = model(f"{{hourly: {[5900, 5990] * 12}, cv: 1, active_share: 1}}")
-    assert busy.monthly_usd.high == cents(usd(busy.hourly_worst_case_usd) * 730)
+    assert busy.monthly_usd.high == cents(3 * Decimal("0.00031") * 2_628_000)
     assert usd(busy.monthly_usd.expected) * Decimal("1.02") > usd(busy.monthly_usd.high)
 
 

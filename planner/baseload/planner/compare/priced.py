@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
 from baseload.planner.cost import BURSTS, SESSIONS, Spread
+from baseload.planner.cost.target import error_of_bill
 from baseload.planner.performance.on_cards import Times, on_another_platform, times_on
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import Auto, Container, Model, ModelSpec, Performance, Precision, Range, Traffic
@@ -196,13 +197,14 @@ def bills_row(about: Question, blank: Row, target: Target, bills: Sequence[Bill]
     blank = replace(blank, spec=replace(about.spec, target=target, performance=performance), times=times)
     if bill.impossible:
         return replace(blank, status=Status.IMPOSSIBLE, reasons=bill.impossible)
-    months = [each.monthly_usd for each in bills]
+    months, worst_usd = [each.monthly_usd for each in bills], _hourly(blank, fleet)
+    off = error_of_bill(bill, bill.monthly_usd, worst_usd, about.book.month_hours)
     row = replace(
         blank,
         status=Status.RANKED,
-        monthly_usd=envelope([Spread(low=month, expected=month, high=month) for month in months]),
+        monthly_usd=off.around(envelope([Spread(low=month, expected=month, high=month) for month in months])),
         usd_per_1000_requests=_per_1000(bill, demand, about.book),
-        hourly_worst_case_usd=_hourly(blank, fleet),
+        hourly_worst_case_usd=worst_usd,
         added_s=added(bill.latency),
         caveats=(*bill.caveats, *extras(blank)),
         assumptions=(*times.assumptions, *blank.assumptions, *bill.assumptions),

@@ -9,6 +9,7 @@ from baseload.planner.compare.priced import Question, ends_of
 from baseload.planner.compare.rented import most_workers
 from baseload.planner.compare.row import Row, Status, envelope, judged, served
 from baseload.planner.cost import SEED, Cost, Spread, expected_month_usd
+from baseload.planner.cost.ranges import error_of
 from baseload.planner.cost.runpod import runpod_cost
 from baseload.planner.performance.estimate import estimated
 from baseload.planner.performance.gpus import POOLS
@@ -111,7 +112,7 @@ def _over_range(spec: ModelSpec, cost: Cost, times: Times, book: PriceBook) -> S
         for traffic, performance in ((low, times.fast), (high, times.slow)):
             usd = expected_month_usd(replace(spec, traffic=traffic, performance=performance), book)
             found.append(Spread(low=usd, expected=usd, high=usd))
-    return envelope(found)
+    return error_of(cost.method, cost.split_usd, cost.monthly_usd.expected).around(envelope(found))
 
 
 def _missing(cost: Cost, unpriced: Sequence[str]) -> tuple[str, ...]:

@@ -53,6 +53,12 @@ class Error(NamedTuple):
         most = cents(usd * (1 + self.share)) if self.share else usd
         return most if self.most_usd is None else max(usd, min(most, self.most_usd))
 
+    def around(self, month: Spread) -> Spread:
+        """The month with its ends moved apart."""
+        if month.low is None or month.high is None:
+            return month
+        return replace(month, low=self.less(month.low), high=self.more(month.high))
+
     def told(self) -> tuple[Assumption, ...]:
         """Where the figure is from; a simulation says that itself."""
         if not self.share or self.name != "closed_form":
@@ -132,7 +138,7 @@ def spread(
     steady = dict.fromkeys([expected, *_ends(bills)])
     bills |= {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, bursts(spec.traffic))}
     low, high = _ends(bills)
-    usd = Spread(low=error.less(bills[low]), expected=expected_usd, high=error.more(bills[high]))
+    usd = error.around(Spread(low=bills[low], expected=expected_usd, high=bills[high]))
     widest = bills | {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, _rare_bursts(spec.traffic))}
     return Range(
         usd=usd,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.cost import Cost, Line, Split, cents, unit_name
 from baseload.planner.cost.overload import overload
-from baseload.planner.cost.ranges import error_of, factors, growth, plain, spread
+from baseload.planner.cost.ranges import Error, error_of, factors, growth, plain, spread
 from baseload.planner.cost.response import response_time
 from baseload.planner.cost.runpod import arrivals, guessed, per_1000, ways_to_know
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
@@ -68,9 +68,8 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
     def month_usd(other: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
         return bill_of(_target(other), _demand(other, factor, share), book).at_least_usd
 
-    split = _split(bill) if lines else Split()
-    timed_usd = sum((line.amount_usd for line in bill.lines if line.price.seconds is not None), Decimal(0))
-    off = error_of(bill.method, split, total, workers_usd=timed_usd)
+    worst_usd = _hourly_worst_case(spec, book)
+    off = error_of_bill(bill, total, worst_usd, book.month_hours)
     span = spread(spec, month_usd, total, guess, off)
     return Cost(
         target=_name(_target(spec)),
@@ -80,10 +79,10 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         ends=span.ends,
         factors=factors(spec, month_usd, total, guess, off),
         growth=growth(spec, month_usd, known=known),
-        split_usd=split,
+        split_usd=_split(bill) if lines else Split(),
         at_least_usd=sum((line.amount_usd for line in lines), Decimal("0.00")),
         usd_per_1000_requests=per_1000(spec, total, book.month_hours) if bill.refused_share == 0 else None,
-        hourly_worst_case_usd=_hourly_worst_case(spec, book),
+        hourly_worst_case_usd=worst_usd,
         method=bill.method if known else None,
         worker_starts_per_month=bill.starts if known and bill.pools else None,
         lines=tuple(_line(line.what, line.quantity, line.price, line.unit_price_usd) for line in lines),
@@ -113,6 +112,15 @@ def target_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     except UsageError:  # said by `target_cost`
         return None
     return None if bill.impossible else bill.monthly_usd
+
+
+def error_of_bill(bill: Bill, total_usd: Decimal | None, worst_hour_usd: Decimal | None, month_hours: Decimal) -> Error:
+    """By how much the closed form may be off; above all workers all the time come requests, data and disks only."""
+    timed_usd = sum((line.amount_usd for line in bill.lines if line.price.seconds is not None), Decimal(0))
+    most_usd = None
+    if worst_hour_usd is not None and total_usd is not None:
+        most_usd = cents(worst_hour_usd * month_hours) + total_usd - timed_usd
+    return error_of(bill.method, _split(bill), total_usd, workers_usd=timed_usd, most_usd=most_usd)
 
 
 def bill_at(spec: ModelSpec, book: PriceBook, factor: Decimal, *, base: int | None = None) -> Bill:
