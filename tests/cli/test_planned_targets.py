@@ -42,8 +42,8 @@ def test_planned_and_refused_by_up(project: Path, deploy: Callable[..., Any], ta
     assert said.format("note") in plan.err
     assert "captions" in plan.out
     simulated = deploy("simulate", "captions")
-    assert simulated.code == ExitCode.USAGE
-    assert "model_specs/captions.yaml:5:10: error[simulate/target]" in simulated.err
+    assert simulated.code == ExitCode.OK
+    assert "by simulation: deploy simulate captions" in deploy("plan", "--explain").out
     assert "(planned, not deployed)" in deploy("validate").out
 
     with pytest.raises(UsageError, match="spec/not-deployed"):  # a plain `pulumi up`

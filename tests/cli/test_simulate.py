@@ -65,7 +65,7 @@ def test_the_plan_s_figure_comes_again_from_the_command_that_it_names(office: Pa
     (model,) = deploy(*command[1:], "--json").json["models"]
     total = model["bill"]["total"]
     assert total["usd"]["simulated"] == pytest.approx(float(plan["monthly_usd"]["expected"]), abs=0.02)
-    assert total["gpu_hours"]["half_width_95"] / total["gpu_hours"]["simulated"] * 100 == pytest.approx(
+    assert total["quantity"]["half_width_95"] / total["quantity"]["simulated"] * 100 == pytest.approx(
         float(plan["simulation"]["interval_percent"]), abs=0.06
     )
     assert model["latency_s"]["p95"]["simulated"] == pytest.approx(float(plan["latency"]["p95_s"]), abs=0.001)

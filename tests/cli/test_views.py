@@ -103,6 +103,7 @@ LINES = (
     Line(what="always_on", quantity=Decimal(0), unit_price_usd=Decimal("0.00031"), price=PRICE.id),
 )
 EXPLANATION = Explanation(
+    command="deploy simulate mistral-7b",
     quantities=(
         Quantity(
             what="busy",
@@ -519,9 +520,11 @@ def test_an_explanation_names_only_a_simulation_that_is_not_refused() -> None:
         digest="sha256:1",
     )
     office = Schedule(windows=(Window(from_minute=480, until_minute=1080, workers_min=1),))
-    for schedule, named in ((None, True), (office, False)):
-        scheduled = replace(spec, schedule=schedule)
-        value = make_plan([scheduled], bundled(), stack="dev", generated_at=datetime(2026, 11, 22, tzinfo=UTC))
+    nobody = replace(spec, traffic=Traffic(requests_per_day=Decimal(0)))
+    overloaded = replace(spec, traffic=Traffic(requests_per_day=Decimal(10**9)))
+    scheduled = replace(spec, schedule=office)
+    for asked, named in ((spec, True), (scheduled, True), (nobody, False), (overloaded, False)):
+        value = make_plan([asked], bundled(), stack="dev", generated_at=datetime(2026, 11, 22, tzinfo=UTC))
         assert ("deploy simulate captions" in explain.human(value, Page())) is named
 
 

@@ -15,7 +15,7 @@ from baseload.planner.errors import UsageError
 from baseload.planner.prices import bundled
 from baseload.planner.simulated.replayed import replayed
 from baseload.planner.spec.file import parse_spec
-from baseload.planner.spec.model import ModelSpec
+from baseload.planner.spec.model import ModelSpec, Schedule
 from baseload.planner.targets.modal import Modal
 from baseload.planner.traffic.log import Request, requests_of, with_log
 
@@ -120,8 +120,23 @@ def test_counts_have_no_times_to_replay(spec: Make) -> None:
 def test_what_cannot_be_replayed_is_refused_with_a_remedy(spec: Make) -> None:
     with pytest.raises(UsageError, match="no requests"):
         replayed(spec(), BOOK, iter(()))
-    with pytest.raises(UsageError, match="RunPod serverless"):
-        replayed(replace(spec(), target=Modal(gpu="L4")), BOOK, every(1000, 3))
+    week = Schedule(windows=(), otherwise=1, time_zone="UTC")
+    with pytest.raises(UsageError, match="schedule"):
+        replayed(replace(spec(), schedule=week), BOOK, every(1000, 3))
+
+
+def test_a_log_on_another_target(spec: Make) -> None:
+    """60 requests, one each minute, 3 s each: one container that never stops, with its CPU and memory."""
+    made = replace(spec(), target=Modal(gpu="L4", scaledown_s=300))
+    seen = replayed(made, BOOK, every(60, 60))
+    assert seen.simulated.starts == 1
+    price = BOOK.find("modal", "serverless", "L4")
+    assert price is not None
+    assert price.usd_per_hour is not None
+    busy = seen.simulated.busy * 730 * float(price.usd_per_hour)
+    assert float(seen.bill_usd["busy"]) == pytest.approx(busy, abs=0.01)
+    assert {"cpu", "memory"} < seen.bill_usd.keys()
+    assert seen.monthly_usd == sum(seen.bill_usd.values())
 
 
 def test_memory_does_not_grow_with_the_log(spec: Make) -> None:

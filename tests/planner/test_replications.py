@@ -53,7 +53,7 @@ def test_one_worker_is_as_the_exact_plan_says(spec: Make) -> None:
     assert seen.is_narrow
     assert seen.doubts == ()
     for amount in seen.bill.values():
-        hours = amount.gpu_hours
+        hours = amount.quantity
         assert hours.simulated == pytest.approx(hours.closed_form, abs=1.5 * (hours.half_width or 0) + 0.05)
     assert seen.starts.difference == pytest.approx(0, abs=0.02)
     assert seen.cold_share.difference == pytest.approx(0, abs=0.02)
@@ -78,7 +78,7 @@ def test_lines_add_up_and_whole_weeks_are_simulated(spec: Make) -> None:
     seen = run(office, requests=100_000)
     total = seen.bill.pop("total")
     assert sum(amount.usd.simulated or 0 for amount in seen.bill.values()) == pytest.approx(total.usd.simulated)
-    assert seen.bill["always_on"].gpu_hours.simulated == pytest.approx(730)
+    assert seen.bill["always_on"].quantity.simulated == pytest.approx(730)
     assert seen.seconds % (7 * 86_400) == 0
     assert seen.requests == pytest.approx(seen.replications * seen.seconds * 2000 / 86_400, rel=0.05)
 

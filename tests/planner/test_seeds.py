@@ -648,7 +648,7 @@ PRICED: list[tuple[str, str, tuple[Any, ...]]] = [
     ("light, SageMaker", "822.51", (LambdaSagemaker(instance="ml.g6.xlarge"), *LIGHT)),
     ("light, a pod", "160.60", (pod("NVIDIA GeForce RTX 3090"), *LIGHT)),
     ("medium, RunPod", "33700", (flex("ADA_80_PRO", 10, gpu_count=2), *MEDIUM)),
-    ("medium, Modal", "27741.18", (Modal(gpu="H100", gpu_count=2, containers_max=5), *MEDIUM)),
+    ("medium, Modal", "27500", (Modal(gpu="H100", gpu_count=2, containers_max=5), *MEDIUM)),
     ("medium, pods", "7854.80", (pod(H100_POD, gpu_count=2, pods=2), *MEDIUM)),
     ("heavy, Modal", "66096.39", (Modal(gpu="H100", containers_max=40), *HEAVY)),
     ("heavy, pods", "25528.10", (pod(H100_POD, pods=13), *HEAVY)),
@@ -660,9 +660,10 @@ PRICED: list[tuple[str, str, tuple[Any, ...]]] = [
 @seeds("S1-cost-07", "S1-cost-12", "S1-cost-14", "S1-cost-21", "S1-cost-23", "S1-cost-25", "S1-cost-28")
 @pytest.mark.parametrize(("usd", "asked"), [case[1:] for case in PRICED], ids=[case[0] for case in PRICED])
 def test_the_three_scenarios_are_priced(usd: str, asked: tuple[Any, ...]) -> None:
-    month = planned(*asked).monthly_usd.expected
+    cost = planned(*asked)
+    month = cost.monthly_usd.expected
     assert month is not None
-    if isinstance(asked[0], RunpodTarget):
+    if isinstance(asked[0], RunpodTarget) or cost.simulation is not None:
         assert float(month) == pytest.approx(float(usd), rel=SURE)
         assert f"about ${D(usd):,f}" in PAGE.read_text(encoding="utf-8")
     else:

@@ -786,6 +786,7 @@ def _explanation_json(explanation: Explanation) -> dict[str, Any]:
             {"assumption": item.assumption, "step": item.step, "change_usd": _text(item.change_usd)}
             for item in explanation.sensitivities
         ],
+        "command": explanation.command,
     }
 
 
@@ -1071,6 +1072,7 @@ def _explanation_of(item: Mapping[str, Any]) -> Explanation:
             Sensitivity(assumption=entry["assumption"], step=entry["step"], change_usd=Decimal(entry["change_usd"]))
             for entry in item.get("sensitivities", ())
         ),
+        command=item.get("command"),
     )
 
 

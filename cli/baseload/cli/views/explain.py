@@ -17,12 +17,6 @@ from baseload.planner.plan import ModelPlan, Plan
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price
 
-MODELLED = {"busy", "idle", "cold_start"}
-"""Quantities that no multiplication gives."""
-
-SIMULATED = ("runpod flex", "runpod active")
-"""Targets of which `deploy simulate` knows the rules."""
-
 
 def _name(what: str) -> str:
     return "all workers" if what == TOTAL else plan_view.what_is(what)
@@ -64,8 +58,8 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         lines += ["", *_quantity(quantity, page)]
     if model.simulation is not None:
         lines += ["", *_simulation(model.simulation, page)]
-    elif _can_be_simulated(model):
-        lines += ["", f"  by simulation: deploy simulate {model.name}"]
+    elif model.explanation.command is not None:
+        lines += ["", f"  by simulation: {model.explanation.command}"]
     lines += ["", f"  {page.bold('assumptions')}"]
     left = {item.assumption: item for item in model.explanation.sensitivities}
     for assumption in model.assumptions:
@@ -74,13 +68,6 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
         name = other.assumption.replace("_", " ")
         lines += wrapped(f"{name} {_move(other)}", page.width, indent=4, hanging=2)
     return lines
-
-
-def _can_be_simulated(model: ModelPlan) -> bool:
-    """Whether `deploy simulate` takes it: a schedule it refuses."""
-    modelled = any(item.what in MODELLED for item in model.explanation.quantities)
-    scheduled = any(item.name == "schedule" for item in model.assumptions)
-    return model.target in SIMULATED and modelled and not scheduled
 
 
 def _simulation(found: Simulation, page: Page) -> list[str]:

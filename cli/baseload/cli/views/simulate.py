@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from baseload.cli.terminal import Page
+from baseload.cli.views.plan import what_is
 from baseload.cli.views.text import UNKNOWN, columns, wrapped
 from baseload.planner.cost.explain import TOTAL
 from baseload.planner.simulated.month import TOLERANCE
@@ -13,9 +14,11 @@ from baseload.planner.simulated.replications import Figure, Replications, Slot
 
 NAMES = {"busy": "busy", "idle": "idle", "cold_start": "cold starts", "always_on": "always on", TOTAL: "together"}
 ROOMY = 80
-"""Columns from which the hours stand beside the dollars."""
+"""Columns from which the quantities stand beside the dollars."""
 PARTS = (("always_on", "▓"), ("busy", "█"), ("idle", "▒"), ("cold_start", "░"))
 DAY_S = 86_400
+SAME = 0.001
+"""Difference that nobody need look into, however narrow the interval."""
 
 
 def human(value: Sequence[Replications], page: Page) -> str:
@@ -54,36 +57,53 @@ def _model(item: Replications, page: Page) -> Iterator[str]:
 
 
 def _bill(item: Replications) -> Iterator[list[str]]:
-    yield ["a month", "GPU-hours", "USD", "± 95 %", "formula", "difference"]
+    units = {amount.unit for amount in item.bill.values() if amount.unit}
+    unit = units.pop() if len(units) == 1 else None
+    yield ["a month", "quantity" if unit is None else f"{unit}s", "USD", "± 95 %", "formula", "difference"]
     for what, amount in item.bill.items():
-        hours, usd = amount.gpu_hours.simulated, amount.usd
-        if what == TOTAL or round(hours or 0, 1) or round(usd.simulated or 0, 2) or round(usd.closed_form or 0, 2):
-            cells = [
-                _number(hours, 1),
-                _number(usd.simulated, 2),
-                _number(usd.half_width, 2),
-                _number(usd.closed_form, 2),
-            ]
-            yield [NAMES[what], *cells, _difference(usd)]
+        seen, usd = amount.quantity.simulated if amount.quantity else None, amount.usd
+        if what == TOTAL or round(seen or 0, 1) or round(usd.simulated or 0, 2) or round(usd.closed_form or 0, 2):
+            quantity = "" if seen is None else _quantity(seen, None if unit else amount.unit)
+            cells = [quantity, _number(usd.simulated, 2), _number(usd.half_width, 2), _number(usd.closed_form, 2)]
+            yield [NAMES.get(what) or what_is(what), *cells, _difference(usd)]
+
+
+def _quantity(value: float, unit: str | None) -> str:
+    if unit is None:
+        return _number(value, 1)
+    return f"{_number(value, 1)} {unit}s" if unit.endswith("-hour") else f"{_number(value, 3)} {unit}"
 
 
 def _service(item: Replications) -> Iterator[list[str]]:
     yield ["", "simulated", "± 95 %", "formula", "difference"]
     starts = item.starts
-    counts = [_number(value, 0) for value in (starts.simulated, starts.half_width, starts.closed_form)]
-    yield ["worker starts", *counts, _difference(starts)]
-    for name, share in (("meet a cold start", item.cold_share), ("wait at all", item.waited_share)):
-        yield [name, *map(_share, (share.simulated, share.half_width, share.closed_form)), _difference(share)]
+    if starts.simulated is not None:
+        counts = [_number(value, 0) for value in (starts.simulated, starts.half_width, starts.closed_form)]
+        yield ["worker starts", *counts, _difference(starts)]
+    named = (
+        ("meet a cold start", item.cold_share),
+        ("wait at all", item.waited_share),
+        ("are throttled", item.refused_share),
+    )
+    for name, share in named:
+        if share is not None and share.simulated is not None:
+            yield [name, *map(_share, (share.simulated, share.half_width, share.closed_form)), _difference(share)]
     for name, time in item.latency_s.items():
-        yield [f"{name} latency", *map(_time, (time.simulated, time.half_width, time.closed_form)), _difference(time)]
+        if time.simulated is not None:
+            yield [
+                f"{name} latency",
+                *map(_time, (time.simulated, time.half_width, time.closed_form)),
+                _difference(time),
+            ]
 
 
 def _verdict(item: Replications) -> str:
     total = item.bill[TOTAL].usd
     if item.holds_closed_form:
         said = "the closed form's month lies within the interval"
+    elif (off := total.difference or 0.0) and abs(off) < SAME:
+        said = f"the closed form's month is the simulated one to {SAME * 100:.1g} %"
     else:
-        off = total.difference or 0.0
         side = "below" if off < 0 else "above"
         said = f"the closed form's month lies {abs(off) * 100:.1f} % {side} the simulated one, outside of the interval"
     if not item.is_narrow:
@@ -166,12 +186,17 @@ def _json(item: Replications) -> dict[str, Any]:
         "method_of_closed_form": item.cost.method,
         "doubts_of_closed_form": list(item.doubts),
         "bill": {
-            what: {"gpu_hours": _figure(amount.gpu_hours, 3), "usd": _figure(amount.usd, 4)}
+            what: {
+                "quantity": None if amount.quantity is None else _figure(amount.quantity, 3),
+                "unit": amount.unit,
+                "usd": _figure(amount.usd, 4),
+            }
             for what, amount in item.bill.items()
         },
         "worker_starts": _figure(item.starts, 2),
         "cold_share": _figure(item.cold_share, 6),
         "waited_share": _figure(item.waited_share, 6),
+        "refused_share": None if item.refused_share is None else _figure(item.refused_share, 6),
         "latency_s": {name: _figure(figure, 4) for name, figure in item.latency_s.items()},
         "interval_reached": item.is_narrow,
         "closed_form_in_interval": item.holds_closed_form,

@@ -251,7 +251,7 @@ def cost_of(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Cost:
         return runpod_cost(spec, book, seed)
     from baseload.planner.cost.target import target_cost
 
-    return target_cost(spec, book)
+    return target_cost(spec, book, seed)
 
 
 def expected_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
@@ -262,4 +262,4 @@ def expected_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None
         return runpod_month_usd(spec, book, seed)
     from baseload.planner.cost.target import target_month_usd
 
-    return target_month_usd(spec, book)
+    return target_month_usd(spec, book, seed)

@@ -14,7 +14,9 @@ from enum import StrEnum
 from math import prod
 
 from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd, others_move
+from baseload.planner.cost.runpod import pool_of
 from baseload.planner.prices import PriceBook
+from baseload.planner.simulated.runpod import is_simulated
 from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, RunpodTarget, Traffic
 from baseload.planner.traffic.schedule import always_on
 
@@ -81,6 +83,8 @@ class Explanation:
     quantities: tuple[Quantity, ...] = ()
     sensitivities: tuple[Sensitivity, ...] = ()
     """Those that move the bill most first; none that do not move it."""
+    command: str | None = None
+    """Reproduces the modelled quantities by simulation; None where there is nothing to simulate."""
 
 
 def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
@@ -99,7 +103,25 @@ def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
         sensitivities=tuple(
             sorted(_sensitivities(spec, cost, book), key=lambda item: (-abs(item.change_usd), item.assumption))
         ),
+        command=_command(spec, cost),
     )
+
+
+def _command(spec: ModelSpec, cost: Cost) -> str | None:
+    """What `deploy simulate` takes: requests that come, at rates and minimums that are known, and are served."""
+    if cost.simulation is not None:
+        return cost.simulation.command
+    traffic, service_s = spec.traffic, spec.performance.service_time_s
+    if traffic is None or not traffic.requests_per_day or not service_s or spec.performance.cold_start_s is None:
+        return None
+    if not is_simulated(spec):
+        return None
+    if isinstance(spec.target, RunpodTarget):
+        slots = [pool_of(spec).slots]
+    else:
+        slots = [pool.slots for _, pool in cost.bill.pools] if cost.bill is not None else []
+    load = traffic.requests_per_day / 86_400 * service_s
+    return None if any(load >= fit for fit in slots) else f"deploy simulate {spec.name}"
 
 
 # ------------------------------------------------------------------------------------------------------------ bounds

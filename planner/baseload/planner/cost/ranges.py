@@ -89,9 +89,9 @@ def error_of(
     sure = method is None or method.startswith(("exact", "approximation: a batch"))
     if not month_usd or coming <= 0 or (sure and simulated_percent is None):
         return EXACT
+    if simulated_percent is not None:  # of all that is billed
+        return Error("simulation", simulated_percent, simulated_percent / 100, most_usd)
     name, percent = "closed_form", CLOSED_FORM_PERCENT
-    if simulated_percent is not None:
-        name, percent = "simulation", simulated_percent
     timed = month_usd if workers_usd is None else workers_usd
     return Error(name, percent, percent / 100 * coming / (coming + on) * timed / month_usd, most_usd)
 

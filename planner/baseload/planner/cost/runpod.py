@@ -326,11 +326,16 @@ def _hourly_worst_case(spec: ModelSpec, price: Price | None) -> Decimal | None:
 
 def _response(spec: ModelSpec, found: PoolEstimate | None) -> ResponseTime | None:
     """None where a figure is unknown, and of a batch, whose requests wait for one another."""
-    demand = parts_of(spec)
-    if found is None or demand is None or demand.service_s is None:
-        return None
-    pool = pool_of(spec)
-    pools = [
+    pools = runpod_pools(spec)
+    return response_time(pools) if found is not None and pools else None
+
+
+def runpod_pools(spec: ModelSpec) -> list[tuple[float, Pool]]:
+    """The workers in each part of the month, with its share; none of a batch, and where the service time is unknown."""
+    demand, pool = parts_of(spec), pool_of(spec)
+    if demand is None or demand.service_s is None:
+        return []
+    return [
         (
             float(part.share),
             replace(
@@ -341,7 +346,6 @@ def _response(spec: ModelSpec, found: PoolEstimate | None) -> ResponseTime | Non
         )
         for part in demand.in_parts()
     ]
-    return response_time(pools)
 
 
 # ------------------------------------------------------------------------------------------------------ explanations

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.cost import Cost, Line, Split, cents, unit_name
+from baseload.planner.cost import Cost, Line, ResponseTime, Simulation, Split, cents, unit_name
 from baseload.planner.cost.overload import overload
 from baseload.planner.cost.ranges import Error, error_of, factors, growth, plain, spread
 from baseload.planner.cost.response import response_time
@@ -18,22 +18,28 @@ from baseload.planner.cost.runpod import arrivals, guessed, per_1000, ways_to_kn
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import UsageError
 from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated_on
-from baseload.planner.pool import Assumption
+from baseload.planner.pool import Assumption, Pool
 from baseload.planner.prices import Price, PriceBook
+from baseload.planner.simulated.fleet import Seen, as_seen, moved, moves
+from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
+from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
+from baseload.planner.simulated.runpod import in_doubt, interval_percent, month_of, response_of, told
 from baseload.planner.spec.model import ModelSpec, RunpodTarget
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.aws import ANSWER_S, OVERLOADED, LambdaSagemaker, SagemakerServerless
-from baseload.planner.targets.bill import Bill, Demand
+from baseload.planner.targets.bill import Bill, Counted, Demand
 from baseload.planner.targets.demand import demand_of, quiet
 from baseload.planner.targets.hardware import hardware_of
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
+from baseload.planner.targets.workers import Fleet, Times, WorkerTime, whole_pool_of, worker_time
 from baseload.planner.traffic.profile import profile_of
 from baseload.planner.traffic.schedule import assumption, minimums, overlays_a_log
 
 if TYPE_CHECKING:
+    from baseload.planner.simulated.month import SimulatedMonth
     from baseload.planner.targets import Target
 
 _SPLIT = {
@@ -47,8 +53,8 @@ NOT_SERVERLESS = ("service_time_cv", "concurrency", "cold_start")
 """Figures of a spec that a bill of SageMaker Serverless does not depend on: a slot takes one request."""
 
 
-def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
-    """The cost of one spec on a target other than RunPod serverless, at the prices of a book."""
+def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Cost:
+    """The cost of one spec on a target other than RunPod serverless; simulated with `seed` where in doubt."""
     guess = _estimated(spec, book)
     spec = replace(spec, performance=guess.expected) if guess else spec
     missing, problems = _missing(spec), []
@@ -62,15 +68,23 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         spec = replace(spec, target=replace(spec.target, base=bill.base))
     unknown = tuple(dict.fromkeys((*missing, *bill.unknown)))
     known = not unknown and not bill.unpriced and not bill.impossible
+    month = _Simulated(spec, book, seed) if known else None
+    closed, bill = bill, month.bill if month is not None and month.bill is not None else bill
     total = bill.at_least_usd if known else None
     lines = () if bill.impossible else bill.lines
 
     def month_usd(other: ModelSpec, factor: Decimal, share: Decimal | None) -> Decimal:
-        return bill_of(_target(other), _demand(other, factor, share), book).at_least_usd
+        if share is None and factor == 1 and other == spec and total is not None:
+            return total
+        times = month.of_others(other, factor, share) if month is not None else None
+        return bill_of(_target(other), _demand(other, factor, share), book, times).at_least_usd
 
     worst_usd = _hourly_worst_case(spec, book)
-    off = error_of_bill(bill, total, worst_usd, book.month_hours)
+    sure_to = month.interval_percent if month is not None else None
+    off = error_of_bill(bill, total, worst_usd, book.month_hours, sure_to)
     span = spread(spec, month_usd, total, guess, off)
+    response = None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share)
+    assumptions = (*_assumptions(spec, bill, guess, book.month_hours, chosen=chosen), *off.told())
     return Cost(
         target=_name(_target(spec)),
         monthly_usd=span.usd,
@@ -87,9 +101,10 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
         worker_starts_per_month=bill.starts if known and bill.pools else None,
         lines=tuple(_line(line.what, line.quantity, line.price, line.unit_price_usd) for line in lines),
         prices=tuple(dict.fromkeys(line.price for line in lines)),
-        assumptions=(*_assumptions(spec, bill, guess, book.month_hours, chosen=chosen), *off.told()),
+        assumptions=month.assumptions(assumptions) if month is not None else assumptions,
         performance=spec.performance,
-        response=None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share),
+        response=month.response(response) if month is not None else response,
+        simulation=month.told(closed.at_least_usd) if month is not None else None,
         bill=bill,
         diagnostics=(
             *problems,
@@ -97,11 +112,12 @@ def target_cost(spec: ModelSpec, book: PriceBook) -> Cost:
             *_overload(spec, missing),
             *_remarks(spec, bill),
             *guessed(spec, guess if known and missing == () else None),
+            *(month.diagnostics if month is not None else ()),
         ),
     )
 
 
-def target_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
+def target_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `target_cost` alone."""
     guess = _estimated(spec, book)
     spec = replace(spec, performance=guess.expected) if guess else spec
@@ -111,16 +127,138 @@ def target_month_usd(spec: ModelSpec, book: PriceBook) -> Decimal | None:
         bill = bill_of(_target(spec), _demand(spec), book)
     except UsageError:  # said by `target_cost`
         return None
-    return None if bill.impossible else bill.monthly_usd
+    if bill.impossible or bill.monthly_usd is None or seed is None:
+        return None if bill.impossible else bill.monthly_usd
+    if isinstance(spec.target, Hybrid):
+        spec = replace(spec, target=replace(spec.target, base=bill.base))
+    return (_Simulated(spec, book, seed).bill or bill).monthly_usd
 
 
-def error_of_bill(bill: Bill, total_usd: Decimal | None, worst_hour_usd: Decimal | None, month_hours: Decimal) -> Error:
-    """By how much the closed form may be off; above all workers all the time come requests, data and disks only."""
+class _Simulated:
+    """The expected month by simulation, where the closed form is in doubt and a seed is given."""
+
+    def __init__(self, spec: ModelSpec, book: PriceBook, seed: int | None) -> None:
+        self.spec, self.seed, self.bill, self.month = spec, seed, None, None
+        self.pool, time = _workers(spec, book)
+        self._fixed = 0.0 if self.pool is None else beside_workers(spec, book)
+        self.doubts = () if self.pool is None else in_doubt(spec, self.pool, fixed=self._fixed)
+        if not self.doubts or seed is None or self.pool is None:
+            return
+        self.month = month_of(spec, self.pool, seed, self._fixed)
+        if self.month is not None:
+            self.bill = bill_of(_target(spec), _demand(spec), book, as_seen(Seen.in_month(self.month)))
+            self._moves = moves(self.month, time, book.month_hours)
+
+    bill: Bill | None
+    month: SimulatedMonth | None
+    _moves: Decimal
+
+    def of_others(self, other: ModelSpec, factor: Decimal, share: Decimal | None) -> Times | None:
+        """The worker time of other months: moved as far as the expected one, where they are in doubt as well."""
+        if self.month is None:
+            return None
+        return moved(self._moves, lambda pool: in_doubt(other, pool, factor, share, self._fixed))
+
+    def assumptions(self, found: tuple[Assumption, ...]) -> tuple[Assumption, ...]:
+        """With what the simulation does that the closed form leaves out."""
+        if self.month is None:
+            return found
+        told = simulated_assumptions(found, self.spec.traffic, self.month, self._moves)
+        return (*told, *self.month.estimate.assumptions)
+
+    def response(self, closed: ResponseTime | None) -> ResponseTime | None:
+        """The latency in the same runs; a fleet whose starts are not known has none."""
+        if self.month is None or self.pool is None or self.pool.rejects_at_cap or closed is None:
+            return closed
+        return replace(response_of(self.month), refused_share=closed.refused_share, added=closed.added)
+
+    def told(self, closed_form_usd: Decimal) -> Simulation | None:
+        """What the cost says about it."""
+        return None if self.month is None else told(self.spec, self.month, self.doubts, closed_form_usd)
+
+    @property
+    def interval_percent(self) -> Decimal | None:
+        """Half of the 95 % interval; None without a simulation."""
+        return None if self.month is None else interval_percent(self.month)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """That the closed form is used where it is in doubt, or that an interval is wide."""
+        if self.pool is None:
+            return ()
+        return simulation_diagnostics(self.spec, self.pool, self.doubts, self.month, self.seed)
+
+
+def _workers(spec: ModelSpec, book: PriceBook) -> tuple[Pool | None, WorkerTime]:
+    """Those of a spec whose times are known, and how long they live by the closed form; None without workers."""
+    asked: list[tuple[Pool, WorkerTime]] = []
+
+    def times(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTime:
+        asked.append((whole_pool_of(demand, fleet), worker_time(demand, fleet, month_hours)))
+        return asked[-1][1]
+
+    bill_of(_target(spec), _demand(spec), book, times)
+    return asked[-1] if asked else (None, WorkerTime())
+
+
+def fleet_pool(spec: ModelSpec, book: PriceBook) -> Pool | None:
+    """The workers of a spec whose times are known, as a simulation takes them; None without workers."""
+    return _workers(spec, book)[0]
+
+
+def bill_seen(spec: ModelSpec, book: PriceBook, seen: Seen) -> Bill:
+    """The bill of what a simulation has seen."""
+    return bill_of(_target(spec), _demand(spec), book, as_seen(seen))
+
+
+def beside_workers(spec: ModelSpec, book: PriceBook) -> float:
+    """What is billed beside the workers that come and go, in workers of them; 0 where those cost nothing by time."""
+    each = usd_per_worker_s(spec, book)["busy"] * float(book.month_hours * 3600)
+    return float(_with_time(spec, book, WorkerTime())) / each if each else 0.0
+
+
+def usd_per_worker_s(spec: ModelSpec, book: PriceBook) -> dict[str, float]:
+    """Dollars that a worker costs a second by what it does, with its CPU and memory."""
+    second = Decimal(10**6)
+    one_of_each = {
+        "busy": WorkerTime(busy_s=second),
+        "idle": WorkerTime(idle_s=second),
+        "cold_start": WorkerTime(cold_start_s=second),
+        "always_on": WorkerTime(always_on_s=second),
+    }
+    none = _with_time(spec, book, WorkerTime())
+    return {kind: float((_with_time(spec, book, time) - none) / second) for kind, time in one_of_each.items()}
+
+
+def _with_time(spec: ModelSpec, book: PriceBook, time: WorkerTime) -> Decimal:
+    counted = Counted(refused_share=Decimal(0), minimum_share=Decimal(0), wait_s=Decimal(0), method=None)
+    given = replace(time, counted=counted)
+    return bill_of(_target(spec), _demand(spec), book, lambda *_: given).at_least_usd
+
+
+def error_of_bill(
+    bill: Bill,
+    total_usd: Decimal | None,
+    worst_hour_usd: Decimal | None,
+    month_hours: Decimal,
+    simulated_percent: Decimal | None = None,
+) -> Error:
+    """By how much the closed form may be off, or the simulation whose interval that is.
+
+    Above all workers all the time come requests, data and disks only.
+    """
     timed_usd = sum((line.amount_usd for line in bill.lines if line.price.seconds is not None), Decimal(0))
     most_usd = None
     if worst_hour_usd is not None and total_usd is not None:
         most_usd = cents(worst_hour_usd * month_hours) + total_usd - timed_usd
-    return error_of(bill.method, _split(bill), total_usd, workers_usd=timed_usd, most_usd=most_usd)
+    return error_of(
+        bill.method,
+        _split(bill),
+        total_usd,
+        workers_usd=timed_usd,
+        simulated_percent=simulated_percent,
+        most_usd=most_usd,
+    )
 
 
 def bill_at(spec: ModelSpec, book: PriceBook, factor: Decimal, *, base: int | None = None) -> Bill:

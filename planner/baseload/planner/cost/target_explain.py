@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from baseload.planner.prices import PriceBook
     from baseload.planner.spec.model import ModelSpec
     from baseload.planner.targets import Target
-    from baseload.planner.targets.bill import Demand
+    from baseload.planner.targets.bill import Counted, Demand
 
 _TO = Decimal("0.000001")
 _KINDS = ("busy", "idle", "cold_start", "always_on")
@@ -181,7 +181,7 @@ def _bounds(
         if kind in _KINDS:
             yield from _of_workers(kind, unit, spec, cost, workers, book)
             return
-    yield from _plain(what, unit, spec, target, book)
+    yield from _plain(what, unit, spec, target, book, cost.bill.counted if cost.bill is not None else None)
 
 
 def _of_workers(
@@ -221,7 +221,9 @@ def _replicas(spec: ModelSpec, base: int) -> Term:
     return Term("replicas", Decimal(base))
 
 
-def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBook) -> Iterator[Bound]:
+def _plain(
+    what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBook, seen: Counted | None
+) -> Iterator[Bound]:
     """Lines that are a multiplication of what a spec says."""
     requests, million = Term("requests", requests_of(spec) or Decimal(0)), Term("a million", Decimal(10**6))
     match target:
@@ -250,19 +252,27 @@ def _plain(what: str, unit: str, spec: ModelSpec, target: Target, book: PriceBoo
             waits = Term("service time up to the ms", milliseconds_up(spec.performance.service_time_s))
             yield product(Kind.AT_MOST, requests, waits, Term("GB of memory", Decimal(one.memory_mb) / 1024), to=_TO)
         case LambdaSagemaker() | SagemakerServerless():
-            yield from _of_aws(what, requests, spec, target, book)
+            yield from _of_aws(what, requests, spec, target, book, seen)
         case _:
             return
 
 
 def _of_aws(
-    what: str, requests: Term, spec: ModelSpec, target: LambdaSagemaker | SagemakerServerless, book: PriceBook
+    what: str,
+    requests: Term,
+    spec: ModelSpec,
+    target: LambdaSagemaker | SagemakerServerless,
+    book: PriceBook,
+    seen: Counted | None,
 ) -> Iterator[Bound]:
     demand = demand_of(spec)
     if demand is None:
         return
     million = Term("a million", Decimal(10**6))
-    refused = served_shares(target, demand)[2] if isinstance(target, SagemakerServerless) else Decimal(0)
+    shares = Decimal(1), Decimal(0), Decimal(0)
+    if isinstance(target, SagemakerServerless):
+        shares = served_shares(target, demand) if seen is None else seen.shares
+    refused = shares[2]
     served = (Term("share that is not refused", 1 - refused),) if refused else ()
     sizes = {"data_in": demand.request_bytes, "data_out": demand.response_bytes}
     if what == "lambda_requests":
@@ -274,18 +284,24 @@ def _of_aws(
         size = Term("bytes of one", Decimal(sizes[what]))
         yield product(Kind.ABOUT, requests, *served, size, per=(Term("bytes of a GB", GB),), to=_TO)
     elif isinstance(target, SagemakerServerless):
-        yield from _of_slots(what, requests, spec, target, demand, book)
+        yield from _of_slots(what, requests, spec, target, demand, book, shares)
     elif what == "lambda_waiting" and demand.service_s is not None:
         memory = Term("GB of memory", Decimal(target.memory_mb) / 1024)
         yield product(Kind.AT_LEAST, requests, Term("service time", demand.service_s), memory, to=_TO)
-        wait_s = waiting_s(target, demand)
+        wait_s = waiting_s(target, demand) if seen is None else seen.wait_s
         if wait_s is not None:
             both = Term("(service time + mean wait, in whole ms)", milliseconds_up(demand.service_s + wait_s))
             yield product(Kind.ABOUT, requests, both, memory, to=_TO)
 
 
 def _of_slots(
-    what: str, requests: Term, spec: ModelSpec, target: SagemakerServerless, demand: Demand, book: PriceBook
+    what: str,
+    requests: Term,
+    spec: ModelSpec,
+    target: SagemakerServerless,
+    demand: Demand,
+    book: PriceBook,
+    shares: tuple[Decimal, Decimal, Decimal],
 ) -> Iterator[Bound]:
     month = Term("seconds of a month", book.month_hours * 3600)
     if what == "provisioned":
@@ -294,7 +310,7 @@ def _of_slots(
             slots = Term("mean of the schedule", always_on(spec.schedule, target.max_concurrency))
         yield product(Kind.ABOUT, slots, month, to=_TO)
     elif what in ("busy", "busy_on_provisioned") and demand.service_s is not None:
-        warm, cold, refused = served_shares(target, demand)
+        warm, cold, refused = shares
         billed = Term("service time, in whole ms", milliseconds_up(demand.service_s))
         if not warm and not refused:
             yield product(Kind.ABOUT, requests, billed, to=_TO)

@@ -86,7 +86,8 @@ class Pool:
     """Start rule by count: a worker for so many requests, waiting or running; 0 is by waiting requests."""
     tracking: TargetTracking | None = None
     rejects_at_cap: bool = False
-    """A request that finds all workers of the maximum full, or on their way, is rejected instead of queued."""
+    """A request that finds all workers of the maximum full, or on their way, is rejected instead of queued. The
+    maximum then holds the replicas beside the pool."""
     fails_at_zero: bool = False
     """A request that finds no worker fails (and starts one) instead of waiting for it."""
     increment_s: float = 0.0
@@ -96,6 +97,8 @@ class Pool:
     schedule: tuple[tuple[float, int], ...] = ()
     """(second of the period, minimum workers from then on), from second 0; empty is `workers_min` all the time."""
     schedule_period_s: float = 86_400.0
+    schedule_of_base: bool = False
+    """It is that of the replicas beside the pool: those that are full when it falls serve what they have."""
 
     def at(self, arrivals_per_s: float) -> Pool:
         """The pool at another rate: `dataclasses.replace`, several times faster."""
@@ -703,8 +706,7 @@ def doubts(pool: Pool) -> tuple[str, ...]:
             found.append("a start delay, and a timeout hardly longer")
     if pool.dispatch is not Dispatch.PACKED:
         found.append(f"{pool.dispatch} dispatch")
-    if not 0.8 <= pool.arrivals_cv <= 1.25:
-        found.append(f"gaps with a coefficient of variation of {pool.arrivals_cv:.3g}")
+    found += bursty(pool.arrivals_cv)
     left_out = (
         (pool.buffer, "buffer"),
         (pool.requests_per_worker, "start by request count"),
@@ -716,6 +718,13 @@ def doubts(pool: Pool) -> tuple[str, ...]:
     )
     found += [f"not in the closed form: {name}" for given, name in left_out if given]
     return tuple(found)
+
+
+def bursty(arrivals_cv: float) -> tuple[str, ...]:
+    """That gaps vary otherwise than those of a Poisson stream; empty where that hardly matters."""
+    if 0.8 <= arrivals_cv <= 1.25:
+        return ()
+    return (f"gaps with a coefficient of variation of {arrivals_cv:.3g}",)
 
 
 def _waits_s(pool: Pool) -> float:

@@ -18,11 +18,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from baseload.planner.pool import Assumption, Pool, PoolEstimate, doubts, estimate
 from baseload.planner.simulator import Arrivals, Simulated, settled_s, simulate
-from baseload.planner.traffic.profile import RateProfile, between, estimate_over
+from baseload.planner.traffic.profile import RateProfile, Stretch, between, estimate_over
+from baseload.planner.traffic.schedule import WEEK_S, cut
 
 REQUESTS = 400_000
 """Budget of a month after the first try, warm-ups not counted: about a second, uncompiled."""
@@ -51,11 +52,41 @@ class Demand:
     profile: RateProfile
     cv: float = 1.0
     active_share: float = 1.0
+    minimums: tuple[tuple[float, int], ...] = ()
+    """(second of the week, minimum of workers from then on), from second 0; empty is the pool's own all the time."""
 
     @property
     def stream(self) -> RateProfile:
         """The profile with its sessions."""
         return self.profile.in_sessions(self.active_share)
+
+    @property
+    def pattern_s(self) -> float:
+        """After which it repeats."""
+        return WEEK_S if self.minimums else self.profile.seconds
+
+    def shifts(self, pool: Pool) -> tuple[Shift, ...]:
+        """Its time by the minimum, each for itself."""
+        if not self.minimums:
+            return (Shift(1.0, pool, self),)
+        pieces: dict[int, list[Stretch]] = {}
+        for seconds, rate, least in _stretches(self.profile, self, pool):
+            pieces.setdefault(least, []).append(Stretch(seconds, rate))
+        found = ((least, RateProfile(stretches=tuple(of))) for least, of in pieces.items())
+        return tuple(
+            Shift(
+                profile.seconds / WEEK_S, replace(pool, workers_min=least), replace(self, profile=profile, minimums=())
+            )
+            for least, profile in found
+        )
+
+
+class Shift(NamedTuple):
+    """All the time with one minimum of workers."""
+
+    share: float
+    pool: Pool
+    demand: Demand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +110,8 @@ class Sample:
     """Replications take turns with these where none can hold all windows; then the rest is only their head."""
     correction: float = 1.0
     """What the closed form gives for all rates, over what it gives for those of the windows."""
+    fixed: float = 0.0
+    """What is billed beside the pool, in its workers: intervals are shares of all."""
 
     @property
     def requests(self) -> float:
@@ -106,7 +139,7 @@ class Sample:
         """All replications that the budget allows, until the interval is narrow."""
         parts = self.parts or (self,)
         runs = (parts[number % len(parts)].run(f"{seed}/{number}", fast=fast) for number in range(self.most))
-        return until_narrow(runs, max(fewest, len(self.parts)))
+        return until_narrow(runs, max(fewest, len(self.parts)), self.fixed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +158,7 @@ class SimulatedMonth:
     rounding: float
     """Workers that whole billing increments add."""
     half_width: float
-    """Half of the 95 % interval of all billed workers, as share of them."""
+    """Half of the 95 % interval of all billed workers, as share of them and of what is billed beside them."""
     seed: int
     requests: int
     """Simulated, warm-ups included."""
@@ -135,6 +168,11 @@ class SimulatedMonth:
     cold_share: float
     """Requests that wait for a worker to start, of all."""
     waited_share: float
+    refused_share: float
+    dedicated_busy: float
+    """Slots of the replicas beside the pool that are in use."""
+    wait_s: float
+    """Mean of all requests that are served."""
     p50_s: float | None
     p95_s: float | None
     p99_s: float | None
@@ -146,57 +184,75 @@ class SimulatedMonth:
 
 
 # ------------------------------------------------------------------------------------------------------------ the gate
-def doubts_over(pool: Pool, demand: Demand) -> tuple[str, ...]:
-    """Why the closed form is not to be used for this month: `pool.doubts` at rates that the bill `MATTERS` at."""
+def doubts_over(pool: Pool, demand: Demand, fixed: float = 0.0) -> tuple[str, ...]:
+    """Why the closed form is not to be used for this month: `pool.doubts` at rates that the bill `MATTERS` at.
+
+    `fixed` is what is billed beside the pool, in workers of it.
+    """
+    in_doubt, whole, doubtful = dict[str, float](), fixed, 0.0
+    for share, of_shift, inside in demand.shifts(pool):
+        for bill, reasons in _bills(of_shift, inside):
+            whole += share * bill
+            doubtful += share * bill if reasons else 0.0
+            for reason in reasons:
+                in_doubt[reason] = in_doubt.get(reason, 0.0) + share * bill
+    if not in_doubt or doubtful < MATTERS * whole:
+        return ()
+    return tuple(sorted(in_doubt, key=lambda reason: (-in_doubt[reason], reason)))
+
+
+def _bills(pool: Pool, demand: Demand) -> Iterator[tuple[float, tuple[str, ...]]]:
+    """Billed workers at each rate, times its share of the time, and why that is in doubt; 0 where all is exact."""
     profile = demand.profile
     most_per_s = pool.slots / pool.service_s if pool.service_s > 0 else math.inf
-    if pool.workers_min >= pool.workers_max or profile.mean_per_s <= 0 or profile.mean_per_s >= most_per_s:
-        return ()  # exact
+    if pool.workers_min >= pool.workers_max or profile.mean_per_s >= most_per_s:
+        yield float(pool.workers_max), ()
+        return
     pool = replace(pool, arrivals_cv=demand.cv)
     nodes = demand.stream.served(most_per_s).nodes()
     reasons = [doubts(pool.at(rate)) if 0 < rate < most_per_s * (1 - 1e-9) else () for _, rate in nodes]
-    if not any(reasons):
-        return ()
-    bills = [share * estimate(pool.at(rate)).billed for share, rate in nodes]
-    if math.fsum(bill for bill, why in zip(bills, reasons, strict=True) if why) < MATTERS * math.fsum(bills):
-        return ()
-    found = dict[str, float]()
-    for bill, why in zip(bills, reasons, strict=True):
-        for reason in why:
-            found[reason] = found.get(reason, 0.0) + bill
-    return tuple(sorted(found, key=lambda reason: (-found[reason], reason)))
+    if not any(reasons):  # and no bill is needed
+        yield 0.0, ()
+        return
+    for (share, rate), why in zip(nodes, reasons, strict=True):
+        yield share * estimate(pool.at(rate)).billed, why
 
 
 # ---------------------------------------------------------------------------------------------------------- the figures
-def first_try(pool: Pool, demand: Demand, seed: int) -> FirstTry | None:
+def first_try(pool: Pool, demand: Demand, seed: int, fixed: float = 0.0) -> FirstTry | None:
     """A month of few requests; None where its interval stays wide or its bill is not `NEAR` that of the closed form."""
-    sample = sample_of(pool, demand, FIRST)
+    sample = sample_of(pool, demand, FIRST, fixed)
     if sample is None or sample.parts:
         return None
     runs = tuple(replace(sample, most=2 * sample.most).runs(seed, fewest=sample.most))
     billed = [run.billed for run in runs]
-    expected = estimate_over(pool, demand.profile, demand.active_share).billed
-    if not is_narrow(billed) or abs(mean(billed) - expected) > NEAR * expected:
+    expected = math.fsum(
+        share * estimate_over(of_shift, inside.profile, inside.active_share).billed
+        for share, of_shift, inside in demand.shifts(pool)
+    )
+    if not is_narrow(billed, fixed) or abs(mean(billed) - expected) > NEAR * (expected + fixed):
         return None
     return FirstTry(sample=sample, runs=runs)
 
 
 @cache
-def simulated_month(pool: Pool, demand: Demand, *, seed: int = 1, requests: int | None = None) -> SimulatedMonth | None:
+def simulated_month(
+    pool: Pool, demand: Demand, *, seed: int = 1, requests: int | None = None, fixed: float = 0.0
+) -> SimulatedMonth | None:
     """The month, uncompiled; None where the fewest replications take much more than `requests`, or nothing comes.
 
-    Without `requests` there are as many as it takes, `REQUESTS` or so at most. Kept: one demand is asked for again at
-    other prices.
+    Without `requests` there are as many as it takes, `REQUESTS` or so at most. `fixed` is what is billed beside the
+    pool, in workers of it. Kept: one demand is asked for again at other prices.
     """
-    tried = first_try(pool, demand, seed) if requests is None else None
-    sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS)
+    tried = first_try(pool, demand, seed, fixed) if requests is None else None
+    sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS, fixed)
     if sample is None:
         return None
     runs = tried.runs if tried else tuple(sample.runs(seed))
     billed = [run.billed for run in runs]
     half = half_width(billed)
     assert half is not None, "never fewer than two replications"
-    relative = half / mean(billed) if half else 0.0
+    relative = half / (mean(billed) + fixed) if half else 0.0
     asked = sum(run.arrived for run in runs)
 
     def over(key: str) -> float:
@@ -232,6 +288,9 @@ def simulated_month(pool: Pool, demand: Demand, *, seed: int = 1, requests: int 
         told=sample.told,
         cold_share=over("cold_share"),
         waited_share=over("waited_share"),
+        refused_share=over("refused_share"),
+        dedicated_busy=over("dedicated_busy"),
+        wait_s=over("mean_wait_s"),
         p50_s=time_s("p50"),
         p95_s=time_s("p95"),
         p99_s=time_s("p99"),
@@ -252,20 +311,20 @@ def half_width(values: Sequence[float]) -> float | None:
     return _student(n - 1) * math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (n - 1) / n)
 
 
-def until_narrow(runs: Iterable[Simulated], fewest: int) -> Iterator[Simulated]:
+def until_narrow(runs: Iterable[Simulated], fewest: int, fixed: float = 0.0) -> Iterator[Simulated]:
     """As many runs as make the interval of the bill narrow, `fewest` or more."""
     billed = list[float]()
     for run in runs:
         yield run
         billed.append(run.billed)
-        if len(billed) >= fewest and is_narrow(billed):
+        if len(billed) >= fewest and is_narrow(billed, fixed):
             return
 
 
-def is_narrow(billed: Sequence[float]) -> bool:
-    """Whether their interval is within `TOLERANCE`."""
+def is_narrow(billed: Sequence[float], fixed: float = 0.0) -> bool:
+    """Whether their interval is within `TOLERANCE` of them and what is `fixed`."""
     half = half_width(billed)
-    return half is not None and half <= TOLERANCE * mean(billed)
+    return half is not None and half <= TOLERANCE * (mean(billed) + fixed)
 
 
 def _student(freedom: int) -> float:
@@ -285,11 +344,18 @@ def _corrected(seen: Simulated, factor: float) -> Simulated:
 
 
 # ----------------------------------------------------------------------------------------------------------- the sample
-class _Piece(NamedTuple):
-    """A time of one rate, with the one before; `times` in the pattern, `seconds` on average."""
+class _State(NamedTuple):
+    """What holds for a time."""
 
-    before_per_s: float
     per_s: float
+    least: int
+
+
+class _Piece(NamedTuple):
+    """A time of one rate and minimum, with the one before; `times` in the pattern, `seconds` on average."""
+
+    before: _State
+    now: _State
     seconds: float
     times: float
 
@@ -299,19 +365,40 @@ def settles_s(pool: Pool) -> float:
     return 3 * (pool.idle_timeout_s + pool.cold_start_s + pool.start_delay_s) + 10 * pool.service_s
 
 
-def sample_of(pool: Pool, demand: Demand, requests: int = REQUESTS) -> Sample | None:
+def sample_of(pool: Pool, demand: Demand, requests: int = REQUESTS, fixed: float = 0.0) -> Sample | None:
     """What one replication is, with `requests` in all of them; None where that is impossible."""
     profile = demand.stream
-    if profile.mean_per_s <= 0 or profile.mean_per_s * pool.service_s >= pool.slots:
+    if profile.mean_per_s <= 0 or (profile.mean_per_s * pool.service_s >= pool.slots and not pool.rejects_at_cap):
         return None
-    whole = whole_patterns(pool, demand, requests)
+    whole = replace(whole_patterns(pool, demand, requests), fixed=fixed)
     if whole.requests * FEWEST <= requests:
         return whole
-    demand = replace(demand, profile=profile, active_share=1.0)
-    pieces = _pieces(profile.served(pool.slots / pool.service_s))
+    served = profile if pool.rejects_at_cap else profile.served(pool.slots / pool.service_s)
+    pieces = _pieces([(seconds, _State(rate, least)) for seconds, rate, least in _stretches(served, demand, pool)])
     if len(pieces) == 1:
         return _fits(replace(whole, most=FEWEST), requests)
-    return _windows(pool, demand, pieces, requests, whole.told)
+    found = _windows(pool, demand, pieces, requests, whole.told)
+    return None if found is None else replace(found, fixed=fixed)
+
+
+def _stretches(profile: RateProfile, demand: Demand, pool: Pool) -> list[tuple[float, float, int]]:
+    """(seconds, rate, minimum of workers) in order."""
+    if not demand.minimums:
+        return [(seconds, rate, _least(pool)) for seconds, rate in profile.stretches]
+    return [(seconds, rate, _most_of(pool, least)) for seconds, rate, least in cut(profile, demand.minimums)]
+
+
+def _least(pool: Pool) -> int:
+    """What a schedule changes: the minimum, or the replicas beside the pool."""
+    return pool.dedicated if pool.schedule_of_base else pool.workers_min
+
+
+def _most_of(pool: Pool, least: int) -> int:
+    return least if pool.schedule_of_base and not pool.rejects_at_cap else min(least, pool.workers_max)
+
+
+def _with_least(pool: Pool, least: int) -> Pool:
+    return replace(pool, dedicated=least) if pool.schedule_of_base else replace(pool, workers_min=least)
 
 
 def _fits(sample: Sample, requests: int) -> Sample | None:
@@ -322,17 +409,17 @@ def _fits(sample: Sample, requests: int) -> Sample | None:
 def whole_patterns(pool: Pool, demand: Demand, requests: int) -> Sample:
     """Whole patterns of rates, over and over, or long enough for a constant rate to settle."""
     profile = demand.stream
-    pieces = _merged(profile)
-    constant, at_least_s = len(pieces) == 1, 5 * settles_s(pool)
+    pieces = _merged(profile.stretches)
+    constant, at_least_s = len(pieces) == 1 and not demand.minimums, 5 * settles_s(pool)
     wanted_s = requests / (OF_WINDOWS if constant else MOST) / profile.mean_per_s
     if constant:
         seconds = max(wanted_s, at_least_s)
     else:
-        at_least_s = math.ceil(at_least_s / profile.seconds) * profile.seconds
-        seconds = max(int(wanted_s / profile.seconds) * profile.seconds, at_least_s)
-    arrivals = Arrivals(pieces=((math.inf, profile.mean_per_s),) if constant else pieces, cv=demand.cv)
+        at_least_s = math.ceil(at_least_s / demand.pattern_s) * demand.pattern_s
+        seconds = max(int(wanted_s / demand.pattern_s) * demand.pattern_s, at_least_s)
+    arrivals = Arrivals(pieces=((math.inf, profile.mean_per_s),) if len(pieces) == 1 else pieces, cv=demand.cv)
     return Sample(
-        pool=pool,
+        pool=_scheduled(pool, demand.minimums, WEEK_S),
         arrivals=arrivals,
         warm_up_s=min(settled_s(pool), 0.2 * seconds),
         seconds=seconds,
@@ -342,19 +429,31 @@ def whole_patterns(pool: Pool, demand: Demand, requests: int) -> Sample:
     )
 
 
-def _merged(profile: RateProfile) -> tuple[tuple[float, float], ...]:
-    """Neighbours of one rate as one."""
-    same_rate = itertools.groupby(profile.stretches, key=lambda stretch: stretch.requests_per_s)
-    return tuple((math.fsum(seconds for seconds, _ in same), rate) for rate, same in same_rate)
+def _scheduled(pool: Pool, minimums: Sequence[tuple[float, int]], period_s: float) -> Pool:
+    """With those minimums, neighbours of one as one."""
+    if not minimums:
+        return pool
+    changes = [next(same) for _, same in itertools.groupby(minimums, key=lambda item: item[1])]
+    capped = tuple((at_s, _most_of(pool, least)) for at_s, least in changes)
+    return replace(_with_least(pool, capped[0][1]), schedule=capped, schedule_period_s=period_s)
 
 
-def _pieces(profile: RateProfile) -> list[_Piece]:
-    """The pattern in order, without rounds through changes of rate that it has elsewhere: those count more often."""
-    merged = list(_merged(profile))
+_T = TypeVar("_T")
+
+
+def _merged(pieces: Iterable[tuple[float, _T]]) -> tuple[tuple[float, _T], ...]:
+    """Neighbours of one state as one."""
+    same_state = itertools.groupby(pieces, key=lambda piece: piece[1])
+    return tuple((math.fsum(seconds for seconds, _ in same), state) for state, same in same_state)
+
+
+def _pieces(pattern: Sequence[tuple[float, _State]]) -> list[_Piece]:
+    """The pattern in order, without rounds through changes that it has elsewhere: those count more often."""
+    merged = list(_merged(pattern))
     if len(merged) > 1 and merged[0][1] == merged[-1][1]:
         last_s, _ = merged.pop()
         merged[0] = (merged[0][0] + last_s, merged[0][1])
-    changes = [(merged[at - 1][1], rate) for at, (_, rate) in enumerate(merged)]
+    changes = [(merged[at - 1][1], state) for at, (_, state) in enumerate(merged)]
     lasts = dict.fromkeys(changes, 0.0)
     for change, (seconds, _) in zip(changes, merged, strict=True):
         lasts[change] += seconds
@@ -363,7 +462,7 @@ def _pieces(profile: RateProfile) -> list[_Piece]:
     return [_Piece(*change, lasts[change] / often[change], often[change] / left[change]) for change in kept]
 
 
-def _shortened(changes: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _shortened(changes: list[tuple[_State, _State]]) -> list[tuple[_State, _State]]:
     """Rounds left out that begin and end with the same change, as long as each change stays once."""
     kept, left, begin = list(changes), Counter(changes), 0
     while begin < len(kept):
@@ -383,9 +482,14 @@ class _Window(NamedTuple):
     """A part of the stream that is simulated, and how often each second of it counts."""
 
     seconds: float
-    per_s: float
+    state: _State
     weight: int
 
+
+_CHANGE = (
+    "change of rate on, the second half of each for the rest of that rate",
+    "change of rate or minimum on, the second half of each for the rest of its time",
+)
 
 _WEIGHT = 1000
 """Of a second that stands for itself alone: weights are whole numbers."""
@@ -393,18 +497,18 @@ _WEIGHT = 1000
 
 def _windows(pool: Pool, demand: Demand, pieces: list[_Piece], requests: int, told: str) -> Sample | None:
     """Each piece once, shortened so that all replications together stay within `requests`; else some in turn."""
-    quietest = min(range(len(pieces)), key=lambda at: pieces[at].per_s)
+    quietest = min(range(len(pieces)), key=lambda at: pieces[at].now.per_s)
     pieces = pieces[quietest + 1 :] + pieces[: quietest + 1]  # it begins in a pool that is as good as empty
     settle_s, budget = settles_s(pool), requests / OF_WINDOWS
     shorter = _shorter(pieces, settle_s, budget)
     lengths = [_length_s(piece, settle_s, shorter) for piece in pieces]
-    asked = math.fsum(length_s * piece.per_s for length_s, piece in zip(lengths, pieces, strict=True))
+    asked = math.fsum(length_s * piece.now.per_s for length_s, piece in zip(lengths, pieces, strict=True))
     if asked <= 1.5 * budget:
         row = [window for piece, length_s in zip(pieces, lengths, strict=True) for window in _halves(piece, length_s)]
-        whole = _in_a_row(pool, demand.cv, row, _Window(lengths[-1], pieces[-1].per_s, 0), told)
+        whole = _in_a_row(pool, demand.cv, row, _Window(lengths[-1], pieces[-1].now, 0), told)
         taken = (
-            f"{duration(whole.seconds)} of {duration(demand.profile.seconds)}: {len(pieces)} windows, each from a "
-            "change of rate on, the second half of each for the rest of that rate"
+            f"{duration(whole.seconds)} of {duration(demand.pattern_s)}: {len(pieces)} windows, each from a "
+            f"{_CHANGE[bool(demand.minimums)]}"
         )
         return replace(whole, most=OF_WINDOWS, taken=taken)
     return _in_turns(pool, demand, pieces, lengths, budget, told)
@@ -414,7 +518,7 @@ def _shorter(pieces: Sequence[_Piece], settle_s: float, budget: float) -> float:
     """By how much pieces are shortened so that `budget` requests come in all of them."""
 
     def asked(shorter: float) -> float:
-        return math.fsum(_length_s(piece, settle_s, shorter) * piece.per_s for piece in pieces)
+        return math.fsum(_length_s(piece, settle_s, shorter) * piece.now.per_s for piece in pieces)
 
     low, high = 1.0, 1e9
     for _ in range(60):
@@ -431,18 +535,20 @@ def _halves(piece: _Piece, length_s: float) -> Iterator[_Window]:
     """The first half counts as often as the change comes, the second also for what is left out."""
     first = round(_WEIGHT * piece.times)
     second = round(_WEIGHT * piece.times * (2 * piece.seconds / length_s - 1))
-    yield _Window(length_s / 2, piece.per_s, first)
-    yield _Window(length_s / 2, piece.per_s, second)
+    yield _Window(length_s / 2, piece.now, first)
+    yield _Window(length_s / 2, piece.now, second)
 
 
 def _in_a_row(pool: Pool, cv: float, row: Sequence[_Window], before: _Window, told: str) -> Sample:
-    at_s, weights = before.seconds, list[tuple[float, int]]()
+    at_s, weights, minimums = before.seconds, list[tuple[float, int]](), [(0.0, before.state.least)]
     for window in row:
         weights.append((at_s, window.weight))
+        minimums.append((at_s, window.state.least))
         at_s += window.seconds
+    varies = any(least != _least(pool) for _, least in minimums)
     return Sample(
-        pool=pool,
-        arrivals=Arrivals(pieces=tuple((window.seconds, window.per_s) for window in (before, *row)), cv=cv),
+        pool=_scheduled(pool, minimums, at_s) if varies else pool,
+        arrivals=Arrivals(pieces=tuple((window.seconds, window.state.per_s) for window in (before, *row)), cv=cv),
         warm_up_s=before.seconds,
         seconds=math.fsum(window.seconds for window in row),
         most=1,
@@ -463,14 +569,14 @@ def _in_turns(
             block_s = 0.0
         blocks[-1].append(at)
         block_s += length_s
-    warm_ups = [_Window(2 * settle_s, pieces[block[0]].before_per_s, 0) for block in blocks]
-    asked = math.fsum(length_s * piece.per_s for length_s, piece in zip(lengths, pieces, strict=True))
-    asked += math.fsum(window.seconds * window.per_s for window in warm_ups)
+    warm_ups = [_Window(2 * settle_s, pieces[block[0]].before, 0) for block in blocks]
+    asked = math.fsum(length_s * piece.now.per_s for length_s, piece in zip(lengths, pieces, strict=True))
+    asked += math.fsum(window.seconds * window.state.per_s for window in warm_ups)
     turns = math.ceil(asked / budget)
     if turns > len(blocks):
         return None
-    level = _levels(pool, demand.profile)
-    whole = math.fsum(piece.seconds * piece.times * level(piece.per_s) for piece in pieces) / demand.profile.seconds
+    level = _levels(pool, demand)
+    whole = math.fsum(piece.seconds * piece.times * level(piece.now) for piece in pieces) / demand.pattern_s
     count = min(turns, OF_WINDOWS)
     parts = []
     for number in range(count):
@@ -479,24 +585,27 @@ def _in_turns(
             row.append(warm_ups[chosen])
             row += [window for at in blocks[chosen] for window in _halves(pieces[at], lengths[at])]
         part = _in_a_row(pool, demand.cv, row[1:], row[0], told)
-        there = math.fsum(w.seconds * w.weight * level(w.per_s) for w in row)
+        there = math.fsum(w.seconds * w.weight * level(w.state) for w in row)
         there /= math.fsum(w.seconds * w.weight for w in row)
         parts.append(replace(part, correction=whole / there if there > 0 else 1.0))
     taken = (
-        f"{duration(parts[0].seconds)} of {duration(demand.profile.seconds)}: one of {turns} blocks of windows in "
+        f"{duration(parts[0].seconds)} of {duration(demand.pattern_s)}: one of {turns} blocks of windows in "
         "turn, weighted by the closed form of their rates"
     )
     return replace(parts[0], parts=tuple(parts), most=OF_WINDOWS, taken=taken)
 
 
-def _levels(pool: Pool, profile: RateProfile) -> Callable[[float], float]:
+def _levels(pool: Pool, demand: Demand) -> Callable[[_State], float]:
     """Workers that the closed form bills at a rate, without those that are always on."""
     most_per_s = pool.slots / pool.service_s
-    known = []
-    for _, rate in profile.served(most_per_s).nodes():
-        found = estimate(pool.at(rate))
-        known.append((rate, found.billed - found.always_on))
-    return lambda rate: between(known, rate)
+    rates = [rate for _, rate in demand.stream.served(most_per_s).nodes()]
+
+    @cache
+    def known(least: int) -> list[tuple[float, float]]:
+        found = [(rate, estimate(_with_least(pool, least).at(rate))) for rate in rates]
+        return [(rate, of.billed - of.always_on) for rate, of in found]
+
+    return lambda state: between(known(state.least), state.per_s)
 
 
 # --------------------------------------------------------------------------------------------------------------- words

@@ -10,24 +10,24 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from importlib.util import find_spec
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from baseload.planner.cost import MONTH_S, Cost, cents, cost_of
-from baseload.planner.cost.runpod import pool_of
+from baseload.planner.cost import Cost, cents, cost_of
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import UsageError
 from baseload.planner.performance.estimate import service_time
 from baseload.planner.performance.gpus import POOLS
-from baseload.planner.simulated.replications import refuse_other_targets, service_times
+from baseload.planner.simulated.replications import Workers, as_costed, service_times, workers_of
 from baseload.planner.simulated.runpod import as_simulated
 from baseload.planner.simulator import Simulated, replay
-from baseload.planner.spec.model import Model, ModelSpec, Tokens
-from baseload.planner.targets.hardware import cards_of_pool
+from baseload.planner.spec.model import Model, ModelSpec, RunpodTarget, Tokens
+from baseload.planner.targets.hardware import cards_of_pool, hardware_of
 
 if TYPE_CHECKING:
+    from baseload.planner.performance.cards import Card
     from baseload.planner.pool import Dispatch, Pool
     from baseload.planner.prices import PriceBook
     from baseload.planner.traffic.log import Request
@@ -71,13 +71,19 @@ def replayed(
 ) -> Replayed:
     """Replay a log, in the order of its times, on the spec's endpoint; the spec has the log's traffic already.
 
-    Raises UsageError for targets other than RunPod serverless, and where a figure that is needed is unknown.
+    Raises UsageError under a schedule, and where a figure that is needed is unknown.
     """
-    refuse_other_targets(spec)
+    if spec.schedule is not None:
+        raise UsageError.of(
+            "simulate/schedule",
+            f"{spec.name} cannot be replayed: it is not known which hours of its log are which of its schedule's",
+            where=Location(spec.file),
+            hint="replay it without `schedule:`",
+        )
     cost = cost_of(spec, book)
     if cost.monthly_usd.expected is None:
         raise UsageError(*(replace(item, severity=Severity.ERROR) for item in cost.diagnostics))
-    spec = replace(spec, performance=cost.performance)
+    spec = as_costed(spec, cost)
     if not spec.performance.service_time_s or spec.performance.cold_start_s is None:
         raise UsageError.of(
             "simulate/performance",
@@ -85,12 +91,13 @@ def replayed(
             where=Location(spec.file),
             hint="measure and add them, for instance `performance: {service_time: 1.8s, cold_start: 25s}`",
         )
-    pool = as_simulated(pool_of(spec), spec, dispatch)
+    workers = workers_of(spec, cost, book)
+    pool = as_simulated(workers.pool, spec, dispatch)
     stream = iter(log)
     first = next(stream, None)
     if first is None:
         raise UsageError.of("traffic/empty", f"the log of {spec.name} has no requests", where=Location(spec.file))
-    told, times = _services(spec, pool, first, chain([first], stream), seed)
+    told, times = _services(spec, book, pool, first, chain([first], stream), seed)
     seen = replay(pool, times, seed=seed, fast=_compiled(spec))
     return Replayed(
         model=spec.name,
@@ -99,7 +106,7 @@ def replayed(
         services=told,
         seconds=seen.window_s,
         simulated=seen,
-        bill_usd=_bill(spec, cost, seen),
+        bill_usd=_bill(workers, seen),
     )
 
 
@@ -111,14 +118,14 @@ def _compiled(spec: ModelSpec) -> bool:
 
 # ------------------------------------------------------------------------------------------------------ service times
 def _services(
-    spec: ModelSpec, pool: Pool, first: Request, log: Iterable[Request], seed: int
+    spec: ModelSpec, book: PriceBook, pool: Pool, first: Request, log: Iterable[Request], seed: int
 ) -> tuple[str, Iterator[tuple[float, float]]]:
     """Where service times come from, and (time, service time) of each request; the first one tells what a log has."""
     drawn = service_times(pool, random.Random(f"{seed}/service"))
     if first.duration_s is not None:
         lasted = ((each.at_s, next(drawn) if each.duration_s is None else each.duration_s) for each in log)
         return "durations of the log", lasted
-    by_tokens = _by_tokens(spec)
+    by_tokens = _by_tokens(spec, book)
     if by_tokens is not None and first.tokens_in is not None and first.tokens_out is not None:
         base_s, in_s, out_s = by_tokens
 
@@ -132,14 +139,14 @@ def _services(
     return said, ((each.at_s, next(drawn)) for each in log)
 
 
-def _by_tokens(spec: ModelSpec) -> tuple[float, float, float] | None:
+def _by_tokens(spec: ModelSpec, book: PriceBook) -> tuple[float, float, float] | None:
     """Seconds of a request without tokens, per token of its prompt and per token of its answer.
 
     The estimate at the mean request and at twice each of its tokens, as a plane through these three, scaled to the
     service time of the spec; None where the model's speed cannot be estimated.
     """
     tokens = spec.traffic.tokens if spec.traffic else None
-    cards = cards_of_pool(POOLS[spec.runpod.gpu]) if tokens and spec.runpod.gpu in POOLS else ()
+    cards, count = _cards(spec, book)
     if not isinstance(spec.serves, Model) or tokens is None or not cards or not tokens.prompt or not tokens.output:
         return None
     sizes = (
@@ -147,9 +154,7 @@ def _by_tokens(spec: ModelSpec) -> tuple[float, float, float] | None:
         Tokens(prompt=2 * tokens.prompt, output=tokens.output),
         Tokens(prompt=tokens.prompt, output=2 * tokens.output),
     )
-    found = [
-        service_time(spec.serves, cards, spec.runpod.gpu_count, size, spec.performance.concurrency) for size in sizes
-    ]
+    found = [service_time(spec.serves, cards, count, size, spec.performance.concurrency) for size in sizes]
     mean, more_in, more_out = (None if each is None else float(each.expected_s) for each in found)
     if mean is None or more_in is None or more_out is None:
         return None
@@ -159,20 +164,19 @@ def _by_tokens(spec: ModelSpec) -> tuple[float, float, float] | None:
     return base_s * scale, in_s * scale, out_s * scale
 
 
+def _cards(spec: ModelSpec, book: PriceBook) -> tuple[tuple[Card, ...], int]:
+    """The GPUs that a worker may have, and how many."""
+    target = spec.placed
+    if isinstance(target, RunpodTarget):
+        return cards_of_pool(POOLS[target.gpu]) if target.gpu in POOLS else (), target.gpu_count
+    hardware = hardware_of(target, book)
+    return hardware.cards, max(hardware.gpu_count, 1)
+
+
 # --------------------------------------------------------------------------------------------------------------- money
-def _bill(spec: ModelSpec, cost: Cost, seen: Simulated) -> dict[str, Decimal]:
-    """A month of such workers at the unit prices of the plan's lines, to the cent each."""
-    workers = {
-        "busy": seen.busy,
-        "idle": seen.idle,
-        "cold_start": seen.cold_start + seen.rounding,
-        "always_on": seen.always_on,
-    }
-    return {
-        line.what: cents(_gpu_seconds(workers[line.what], spec.runpod.gpu_count) * line.unit_price_usd)
-        for line in cost.lines
-    }
-
-
-def _gpu_seconds(workers: float, gpu_count: int) -> Decimal:
-    return (Decimal(workers) * MONTH_S * gpu_count).quantize(Decimal(1), ROUND_HALF_UP)
+def _bill(workers: Workers, seen: Simulated) -> dict[str, Decimal]:
+    """A month of such workers at the plan's unit prices, to the cent each."""
+    found: dict[str, Decimal] = {}
+    for line in workers.lines(seen):
+        found[line.what] = found.get(line.what, Decimal(0)) + Decimal(line.usd)
+    return {what: cents(usd) for what, usd in found.items()}

@@ -2,7 +2,7 @@
 
 What one replication is and how many there are, `month` says (a day of a batch is its own); figures are means over
 them, intervals are Student's t. Pure: the same seed gives the same result, and that of a plan that simulates. It must
-not price anything itself: unit prices come with the lines of the `Cost`.
+not price anything itself: unit prices come with the lines of the `Cost`, other targets' bills from `cost.target`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from importlib.util import find_spec
+from typing import NamedTuple
 
-from baseload.planner.cost import MONTH_S, Cost, cost_of
-from baseload.planner.cost.runpod import pool_of
+from baseload.planner.cost import MONTH_S, Cost, cost_of, unit_name
+from baseload.planner.cost.runpod import pool_of, runpod_pools
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.pool import Dispatch, Pool
 from baseload.planner.pool.latency import Latency, latency_over
 from baseload.planner.prices import PriceBook
+from baseload.planner.simulated.fleet import Seen
 from baseload.planner.simulated.month import (
     FEWEST,
     MOST,
     REQUESTS,
     TOLERANCE,
-    doubts_over,
     first_try,
     half_width,
     mean,
@@ -36,10 +36,10 @@ from baseload.planner.simulated.month import (
     until_narrow,
     whole_patterns,
 )
-from baseload.planner.simulated.runpod import as_simulated, demand_of
+from baseload.planner.simulated.runpod import as_simulated, demand_of, in_doubt, is_simulated
 from baseload.planner.simulator import Simulated, replay, simulate
 from baseload.planner.spec.model import ModelSpec, RunpodTarget, Traffic
-from baseload.planner.targets import name_of
+from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.traffic.batch import DAY_S
 from baseload.planner.traffic.profile import RateProfile
 
@@ -76,9 +76,12 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """One line of the bill: GPU-hours and dollars a month."""
+    """One line of the bill, a month: in hours what is billed by time, else in the unit of its price, and in dollars."""
 
-    gpu_hours: Figure
+    quantity: Figure | None
+    """None of a total of several units."""
+    unit: str | None
+    """`GPU-hour`, `GB`."""
     usd: Figure
 
 
@@ -125,8 +128,10 @@ class Replications:
     cold_share: Figure
     """Share of the requests that wait for a worker to start."""
     waited_share: Figure
+    refused_share: Figure | None
+    """Share of the requests that find the target at its cap; None where they wait."""
     latency_s: dict[str, Figure]
-    """`p50`, `p95`, `p99`."""
+    """`p50`, `p95`, `p99`; None where starts are not known, as the figures above."""
     timeline: tuple[Slot, ...]
     """The beginning of the first replication."""
     slot_s: float
@@ -169,19 +174,6 @@ class Replications:
         return abs(total.closed_form - total.simulated) <= total.half_width
 
 
-def refuse_other_targets(spec: ModelSpec) -> None:
-    """Raise UsageError for what is not simulated: other targets than RunPod serverless, and schedules."""
-    if isinstance(spec.target, RunpodTarget) and spec.schedule is None:
-        return
-    what = "a schedule" if isinstance(spec.target, RunpodTarget) else f"the target `{name_of(spec.target)}`"
-    raise UsageError.of(
-        "simulate/target",
-        f"{spec.name} has {what}, which is not simulated",
-        where=spec.target_at or Location(spec.file),
-        hint="RunPod serverless is; `deploy plan --explain` tells how this bill comes about",
-    )
-
-
 def replications(
     spec: ModelSpec,
     book: PriceBook,
@@ -194,20 +186,24 @@ def replications(
     """Simulate the expected traffic of a spec, about `requests` of them; a timeline of `rows`.
 
     Raises UsageError where a figure that is needed is unknown, where nothing comes, where more comes than all workers
-    serve, where `requests` are too few for whole patterns of the traffic, and for targets that are not simulated.
+    serve, where `requests` are too few for whole patterns of the traffic, and where it is unknown which hours of a log
+    a schedule's are.
     """
     if requests is not None and requests < 1:
         raise UsageError.of(
             "simulate/requests", f"cannot simulate {requests} requests", hint=f"1 or more, for instance {REQUESTS}"
         )
-    refuse_other_targets(spec)
     cost = cost_of(spec, book)
-    spec = replace(spec, performance=cost.performance)
+    spec = as_costed(spec, cost)
     traffic = _known(spec, cost)
-    pool = as_simulated(pool_of(spec), spec, dispatch)
-    make = _batch_setup if traffic.batch else _setup
-    setup = make(spec, traffic, pool, cost, requests, seed)
+    workers = workers_of(spec, cost, book)
+    pool = as_simulated(workers.pool, spec, dispatch)
+    if traffic.batch:
+        setup = _batch_setup(spec, traffic, pool, cost, requests, seed)
+    else:
+        setup = _setup(spec, pool, cost, workers, requests, seed)
     runs = setup.runs
+    told = () if pool.rejects_at_cap else runs  # when its workers start and stop is not known
     return Replications(
         model=spec.name,
         cost=cost,
@@ -219,18 +215,114 @@ def replications(
         requests=sum(run.arrived for run in runs),
         arrivals=setup.arrivals,
         doubts=setup.doubts,
-        bill=_bill(spec, cost, runs),
-        starts=_figure([run.starts_per_s * float(MONTH_S) for run in runs], _starts(cost)),
-        cold_share=_figure([run.cold_share for run in runs], getattr(setup.closed_form, "cold_share", None)),
-        waited_share=_figure([run.waited_share for run in runs], getattr(setup.closed_form, "waited_share", None)),
+        bill=_bill(cost, [workers.lines(run) for run in runs]),
+        starts=_figure([run.starts_per_s * float(MONTH_S) for run in told], _starts(cost)),
+        cold_share=_figure([run.cold_share for run in told], getattr(setup.closed_form, "cold_share", None)),
+        waited_share=_figure([run.waited_share for run in told], getattr(setup.closed_form, "waited_share", None)),
+        refused_share=_figure(
+            [run.refused_share for run in runs], float(cost.response.refused_share or 0) if cost.response else None
+        )
+        if pool.rejects_at_cap
+        else None,
         latency_s={
-            name: _figure([getattr(run.latency_s, name) for run in runs], getattr(setup.closed_form, f"{name}_s", None))
+            name: _figure([getattr(run.latency_s, name) for run in told], getattr(setup.closed_form, f"{name}_s", None))
             for name in ("p50", "p95", "p99")
         },
         timeline=tuple(_timeline(setup, seed, rows)),
         slot_s=(setup.drawn[1] - setup.drawn[0]) / max(rows, 1),
-        usd_per_worker_s={line.what: float(line.unit_price_usd) * spec.runpod.gpu_count for line in cost.lines},
+        usd_per_worker_s=workers.usd_per_s,
     )
+
+
+def as_costed(spec: ModelSpec, cost: Cost) -> ModelSpec:
+    """With what the cost has found: estimated times, a hybrid's base."""
+    spec = replace(spec, performance=cost.performance)
+    if cost.bill is not None and cost.bill.base is not None:
+        target = spec.placed
+        assert isinstance(target, Hybrid), "has a base"
+        spec = replace(spec, target=replace(target, base=cost.bill.base))
+    return spec
+
+
+# ------------------------------------------------------------------------------------------------------- what it costs
+class LineOfRun(NamedTuple):
+    """Of a line, a month."""
+
+    what: str
+    quantity: float
+    unit: str
+    usd: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """The pool of a spec, and what a replication of it costs."""
+
+    pool: Pool
+    lines: Callable[[Simulated], Sequence[LineOfRun]]
+    usd_per_s: dict[str, float]
+    fixed: float = 0.0
+    """What is billed beside them, in workers."""
+    closed: Sequence[tuple[float, Pool]] = ()
+    """In each part of the month, for the closed form's latency; empty where the plan has none."""
+
+
+def workers_of(spec: ModelSpec, cost: Cost, book: PriceBook) -> Workers:
+    """Those of a spec `as_costed`. Raises UsageError where it has none."""
+    return _of_runpod(spec, cost) if isinstance(spec.target, RunpodTarget) else _of_fleet(spec, cost, book)
+
+
+def _of_runpod(spec: ModelSpec, cost: Cost) -> Workers:
+    gpus = spec.runpod.gpu_count
+    usd = {line.what: float(line.unit_price_usd) * gpus for line in cost.lines}
+
+    def lines(run: Simulated) -> list[LineOfRun]:
+        means = {
+            "busy": run.busy,
+            "idle": run.idle,
+            "cold_start": run.cold_start + run.rounding,
+            "always_on": run.always_on,
+        }
+        month_s = float(MONTH_S)
+        return [
+            LineOfRun(what, means[what] * gpus * month_s / 3600, "GPU-hour", means[what] * month_s * each)
+            for what, each in usd.items()
+        ]
+
+    return Workers(pool=pool_of(spec), lines=lines, usd_per_s=usd, closed=runpod_pools(spec))
+
+
+def _of_fleet(spec: ModelSpec, cost: Cost, book: PriceBook) -> Workers:
+    from baseload.planner.cost.target import beside_workers, bill_seen, fleet_pool, usd_per_worker_s
+
+    pool = fleet_pool(spec, book)
+    if pool is None:
+        raise _refused(spec, "simulate/target", "it has no workers that come and go", None)
+
+    def lines(run: Simulated) -> list[LineOfRun]:
+        bill = bill_seen(spec, book, Seen.in_run(run))
+        return [
+            LineOfRun(line.what, *in_hours(float(line.quantity), unit_name(line.unit)), float(line.exact_usd))
+            for line in bill.lines
+        ]
+
+    usd_per_s, fixed = usd_per_worker_s(spec, book), beside_workers(spec, book)
+    if pool.dedicated:
+        usd_per_s["always_on"] = usd_per_s["busy"] * fixed / pool.dedicated
+    return Workers(
+        pool=pool,
+        lines=lines,
+        usd_per_s=usd_per_s,
+        fixed=fixed,
+        closed=cost.bill.pools if cost.bill is not None else (),
+    )
+
+
+def in_hours(quantity: float, unit: str) -> tuple[float, str]:
+    """Hours of what is billed by time; else as it is."""
+    of, _, by = unit.rpartition("-")
+    per = {"second": 3600, "minute": 60, "hour": 1}.get(by)
+    return (quantity, unit) if per is None else (quantity / per, f"{of}-hour" if of else "hour")
 
 
 # ----------------------------------------------------------------------------------------------------------- what runs
@@ -262,10 +354,9 @@ def _known(spec: ModelSpec, cost: Cost) -> Traffic:
             "its spec does not say performance.service_time and performance.cold_start",
             "measure and add them, for instance `performance: {service_time: 1.8s, cold_start: 25s}`",
         )
-    if spec.schedule is not None:
-        raise _refused(
-            spec, "simulate/schedule", "its minimum changes by a schedule", "simulate it without `schedule:`"
-        )
+    if not is_simulated(spec):
+        why = "it is not known which hours of its log are which of its schedule's"
+        raise _refused(spec, "simulate/schedule", why, "simulate it without `schedule:`, or with `hourly:` rates")
     if traffic is None or not traffic.requests_per_day:
         raise _refused(spec, "simulate/no-traffic", "nothing is asked of it", "say `traffic.requests_per_day`")
     return traffic
@@ -280,15 +371,15 @@ def _overloaded(spec: ModelSpec, cost: Cost, why: str) -> BaseloadError:
     return _refused(spec, "simulate/overload", f"{why}; the queue grows without end, all workers are always on", hint)
 
 
-def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: int | None, seed: int) -> _Setup:
+def _setup(spec: ModelSpec, pool: Pool, cost: Cost, workers: Workers, requests: int | None, seed: int) -> _Setup:
     """What the plan simulates where it does, with its pool's rules."""
-    demand = demand_of(traffic)
-    profile, share = demand.profile, demand.active_share
-    if profile.mean_per_s * pool.service_s >= pool.slots:
+    demand = demand_of(spec)
+    profile = demand.profile
+    if not pool.rejects_at_cap and profile.mean_per_s * pool.service_s >= pool.slots:
         load = profile.mean_per_s * pool.service_s
         raise _overloaded(spec, cost, f"its traffic keeps {load:,.1f} requests in service, and {pool.slots:,} fit")
-    tried = first_try(pool, demand, seed) if requests is None else None
-    sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS)
+    tried = first_try(pool, demand, seed, workers.fixed) if requests is None else None
+    sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS, workers.fixed)
     whole = whole_patterns(pool, demand, requests or REQUESTS)
     if sample is None:
         needed = math.ceil(FEWEST * whole.requests)
@@ -302,7 +393,9 @@ def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: 
     runs = tried.runs if tried else tuple(sample.runs(seed, fast=_compiled(FEWEST * sample.requests)))
 
     def begin(seed: int, from_s: float, until_s: float) -> Simulated:
-        return simulate(pool, whole.arrivals, requests=sys.maxsize, seed=f"{seed}/0", warm_up_s=from_s, until_s=until_s)
+        return simulate(
+            whole.pool, whole.arrivals, requests=sys.maxsize, seed=f"{seed}/0", warm_up_s=from_s, until_s=until_s
+        )
 
     return _Setup(
         runs=runs,
@@ -310,21 +403,14 @@ def _setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: 
         seconds=sample.seconds,
         taken=sample.taken,
         arrivals=whole.told,
-        closed_form=_latency(pool_of(spec), profile, share),
-        doubts=doubts_over(pool, demand),
+        closed_form=latency_over(workers.closed) if workers.closed else None,
+        doubts=in_doubt(spec, workers.pool, fixed=workers.fixed),
         drawn=_drawn(profile),
     )
 
 
 def _compiled(requests: float) -> bool:
     return requests > _COMPILED_FROM and find_spec("numba") is not None
-
-
-def _latency(pool: Pool, profile: RateProfile, share: float) -> Latency:
-    """The closed form's, over the same rates as the plan's bill."""
-    most_per_s = pool.slots / pool.service_s
-    nodes = profile.in_sessions(share).served(most_per_s).nodes()
-    return latency_over([(node.share, pool.at(node.requests_per_s)) for node in nodes])
 
 
 def _batch_setup(spec: ModelSpec, traffic: Traffic, pool: Pool, cost: Cost, requests: int | None, seed: int) -> _Setup:
@@ -371,27 +457,32 @@ def service_times(pool: Pool, source: random.Random) -> Iterator[float]:
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
-def _bill(spec: ModelSpec, cost: Cost, runs: Sequence[Simulated]) -> dict[str, Amount]:
+def _bill(cost: Cost, runs: Sequence[Sequence[LineOfRun]]) -> dict[str, Amount]:
     """The lines of the plan's bill with the simulated quantities at the plan's unit prices."""
-    hours = float(MONTH_S) / 3600 * spec.runpod.gpu_count
-    seen = {
-        "busy": [run.busy * hours for run in runs],
-        "idle": [run.idle * hours for run in runs],
-        "cold_start": [(run.cold_start + run.rounding) * hours for run in runs],
-        "always_on": [run.always_on * hours for run in runs],
-    }
-    bill, total_h, total_usd = {}, [0.0] * len(runs), [0.0] * len(runs)
+    closed: dict[str, LineOfRun] = {}
     for line in cost.lines:
-        amounts = [value * 3600 * float(line.unit_price_usd) for value in seen[line.what]]
-        bill[line.what] = Amount(
-            gpu_hours=_figure(seen[line.what], float(line.quantity) / 3600),
-            usd=_figure(amounts, float(line.amount_usd)),
+        quantity, unit = in_hours(float(line.quantity), line.unit)
+        before = closed.get(line.what, LineOfRun(line.what, 0.0, unit, 0.0))
+        closed[line.what] = before._replace(
+            quantity=before.quantity + quantity, usd=before.usd + float(line.amount_usd)
         )
-        total_h = [a + b for a, b in zip(total_h, seen[line.what], strict=True)]
-        total_usd = [a + b for a, b in zip(total_usd, amounts, strict=True)]
+    units = {what: line.unit for what, line in closed.items()}
+    units |= {line.what: line.unit for run in runs for line in run}
+    bill = {}
+    for what, unit in units.items():
+        of = [[line for line in run if line.what == what] for run in runs]
+        by_formula = closed.get(what, LineOfRun(what, 0.0, unit, 0.0))
+        bill[what] = Amount(
+            quantity=_figure([math.fsum(line.quantity for line in lines) for lines in of], by_formula.quantity),
+            unit=unit,
+            usd=_figure([math.fsum(line.usd for line in lines) for lines in of], by_formula.usd),
+        )
+    same = set(units.values())
+    together = [math.fsum(line.quantity for line in run) for run in runs]
     bill["total"] = Amount(
-        gpu_hours=_figure(total_h, float(sum((line.quantity for line in cost.lines), Decimal(0))) / 3600),
-        usd=_figure(total_usd, float(cost.monthly_usd.expected or 0)),
+        quantity=_figure(together, math.fsum(line.quantity for line in closed.values())) if len(same) == 1 else None,
+        unit=same.pop() if len(same) == 1 else None,
+        usd=_figure([math.fsum(line.usd for line in run) for run in runs], float(cost.monthly_usd.expected or 0)),
     )
     return bill
 
@@ -435,6 +526,6 @@ def _timeline(setup: _Setup, seed: int, rows: int) -> Iterator[Slot]:
             busy=run.busy,
             idle=run.idle,
             cold_start=run.cold_start,
-            always_on=run.always_on,
+            always_on=run.always_on + run.dedicated,
             waiting=run.waiting,
         )

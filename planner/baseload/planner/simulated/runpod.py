@@ -1,7 +1,8 @@
-"""Where the closed form of a RunPod endpoint's month is in doubt, and the simulated month in its place.
+"""Where the closed form of a spec's month is in doubt, and the simulated month in its place.
 
-Which months are in doubt and what is simulated of them, `month` says; here are RunPod's rules for it, what a cost says
-about it, and how far other months (the ends of a range, later months) move with it. It must not price anything.
+Which months are in doubt and what is simulated of them, `month` says; here are the rules of platforms for it, what a
+cost says about it, and how far other months (the ends of a range, later months) move with it. It must not price
+anything.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from baseload.planner.cost import ResponseTime, Simulation
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
-from baseload.planner.pool import Assumption, Dispatch, Pool
+from baseload.planner.pool import Assumption, Dispatch, Pool, bursty
 from baseload.planner.simulated.month import (
     REQUESTS,
     Demand,
@@ -21,9 +22,9 @@ from baseload.planner.simulated.month import (
     simulated_month,
     whole_patterns,
 )
-from baseload.planner.spec.model import ModelSpec, RequestCount, Traffic
+from baseload.planner.spec.model import ModelSpec, RequestCount, RunpodTarget, Traffic
 from baseload.planner.traffic.profile import profile_of
-from baseload.planner.traffic.schedule import shifts
+from baseload.planner.traffic.schedule import in_clock_of, overlays_a_log
 
 _INCREMENT_S = 1.0
 """Each run of a worker is billed in whole seconds: docs.runpod.io/serverless/pricing, 2026-08-20."""
@@ -33,53 +34,61 @@ _MORE = 10
 
 
 def as_simulated(pool: Pool, spec: ModelSpec, dispatch: Dispatch | None = None) -> Pool:
-    """The pool of a spec with the rules that the closed form only approximates."""
+    """The pool of a spec with the rules that the closed form only approximates; other targets' fleets hold them."""
+    if not isinstance(spec.target, RunpodTarget):
+        return replace(pool, dispatch=dispatch or pool.dispatch)
     by_count = spec.runpod.scaling.requests if isinstance(spec.runpod.scaling, RequestCount) else 0
     return replace(pool, dispatch=dispatch or pool.dispatch, requests_per_worker=by_count, increment_s=_INCREMENT_S)
 
 
-def demand_of(traffic: Traffic, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> Demand:
+def demand_of(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> Demand:
     """What comes to the pool at its rate times `factor`; `active_share` where the spec has none. No batch."""
-    profile = profile_of(traffic)
+    traffic = spec.traffic
+    profile = profile_of(traffic) if traffic is not None else None
+    assert traffic is not None, "the rate is known"
     assert profile is not None, "the rate is known"
     return Demand(
         profile=profile.times(float(factor)),
         cv=float(traffic.cv or 1),
         active_share=float(traffic.active_share or active_share or 1),
+        minimums=() if spec.schedule is None else in_clock_of(spec.schedule, traffic.time_zone),
     )
 
 
 def in_doubt(
-    spec: ModelSpec, pool: Pool, factor: Decimal = Decimal(1), active_share: Decimal | None = None
+    spec: ModelSpec,
+    pool: Pool,
+    factor: Decimal = Decimal(1),
+    active_share: Decimal | None = None,
+    fixed: float = 0.0,
 ) -> tuple[str, ...]:
-    """Why the closed form is not to be used; empty where it is, and for batches, which have none."""
+    """Why the closed form is not to be used; empty where it is, and for batches, which have none.
+
+    Of a pool that rejects what it cannot serve at once it is exact, with bursts for exponential service times alone.
+    """
     traffic = spec.traffic
-    if traffic is None or not traffic.requests_per_day or traffic.batch is not None:
+    if traffic is None or not traffic.requests_per_day or traffic.batch is not None or not is_simulated(spec):
         return ()
-    pool, demand = as_simulated(pool, spec), demand_of(traffic, factor, active_share)
-    if spec.schedule is None:
-        return doubts_over(pool, demand)
-    found = [
-        why
-        for shift in shifts(spec.schedule, demand.profile, traffic.time_zone)
-        for why in doubts_over(
-            replace(pool, workers_min=min(shift.workers_min, pool.workers_max)), replace(demand, profile=shift.profile)
-        )
-    ]
-    return tuple(dict.fromkeys(found))
+    demand = demand_of(spec, factor, active_share)
+    if pool.rejects_at_cap:
+        return bursty(demand.cv) if demand.cv < 1 or pool.service_cv != 1 else ()
+    return doubts_over(as_simulated(pool, spec), demand, fixed)
 
 
-def month_of(spec: ModelSpec, pool: Pool, seed: int) -> SimulatedMonth | None:
-    """The expected month; None where its traffic is too dense to simulate, and under a schedule of the minimum."""
-    assert spec.traffic is not None, "without traffic nothing is in doubt"
-    if spec.schedule is not None:
-        return None
-    return simulated_month(as_simulated(pool, spec), demand_of(spec.traffic), seed=seed)
+def is_simulated(spec: ModelSpec) -> bool:
+    """Not where it is unknown which hours of a log a schedule's are."""
+    profile = profile_of(spec.traffic) if spec.traffic else None
+    return spec.schedule is None or profile is None or not overlays_a_log(profile)
 
 
 def interval_percent(month: SimulatedMonth) -> Decimal:
     """Half of the 95 % interval of the billed worker time."""
     return _percent(month.half_width)
+
+
+def month_of(spec: ModelSpec, pool: Pool, seed: int, fixed: float = 0.0) -> SimulatedMonth | None:
+    """The expected month; None where its traffic is too dense to simulate. `fixed` is billed beside the pool."""
+    return simulated_month(as_simulated(pool, spec), demand_of(spec), seed=seed, fixed=fixed)
 
 
 def told(spec: ModelSpec, month: SimulatedMonth, why: tuple[str, ...], closed_form_usd: Decimal | None) -> Simulation:
@@ -147,17 +156,15 @@ def diagnostics(
         return ()
     place, name = Location(spec.file), spec.name
     if month is None:
-        simulated = spec.schedule is None
-        hint = "`deploy plan --exact` simulates it" if seed is None else _larger(spec, pool)
-        why_not = ": its traffic is too dense to simulate" if simulated else ": a schedule is not simulated"
+        why_not = ": its traffic is too dense to simulate" if seed is not None else ""
         return (
             Diagnostic(
                 code="plan/in-doubt",
                 severity=Severity.NOTE if seed is None else Severity.WARNING,
                 summary=f"the cost of {name} is by the closed form, which is in doubt here and may be off by "
-                f"{_off(why)} ({'; '.join(why)})" + (why_not if seed is not None or not simulated else ""),
+                f"{_off(why)} ({'; '.join(why)}){why_not}",
                 where=place,
-                hint=hint if simulated else None,
+                hint="`deploy plan --exact` simulates it" if seed is None else _larger(spec, pool),
             ),
         )
     if month.is_narrow:
@@ -176,7 +183,7 @@ def diagnostics(
 
 def _larger(spec: ModelSpec, pool: Pool) -> str:
     assert spec.traffic is not None, "in doubt"
-    whole = whole_patterns(as_simulated(pool, spec), demand_of(spec.traffic), REQUESTS)
+    whole = whole_patterns(as_simulated(pool, spec), demand_of(spec), REQUESTS)
     return f"`deploy simulate {spec.name} --requests {math.ceil(5 * whole.requests)}` simulates it, which takes long"
 
 

@@ -143,6 +143,8 @@ class Simulated:
     """Rejected at the cap or failed at zero."""
     dedicated_busy: float
     """Slots of the base in use."""
+    mean_wait_s: float
+    """Of the requests that are served; to half a per cent."""
     wait_s: Quantiles
     latency_s: Quantiles
     window_s: float
@@ -413,6 +415,7 @@ def _rules(pool: Pool, window: _Window) -> events.Rules:
         schedule_s=[float(start) for start, _ in pool.schedule],
         schedule_min=[lowest for _, lowest in pool.schedule],
         period_s=float(pool.schedule_period_s),
+        schedule_of_base=pool.schedule_of_base,
         weights_s=[float(begins_s) for begins_s, _ in window.weights],
         weights=[weight for _, weight in window.weights],
         opens_s=float(window.opens_s),
@@ -444,6 +447,7 @@ def _simulated(
         cold_share=min(counts[events.COLD] / taken, 1.0),
         refused_share=counts[events.REFUSED] / max(seen, 1),
         dedicated_busy=sums[events.BASE_BUSY] * per,
+        mean_wait_s=_sum_of(waits) / taken,
         wait_s=_quantiles(waits, taken - counts[events.WAITED]),
         latency_s=_quantiles(latencies, 0),
         window_s=length,
@@ -465,6 +469,13 @@ def _quantiles(histogram: Sequence[int], zeros: int) -> Quantiles:
         return Quantiles(p50=None, p95=None, p99=None)
     below = list(accumulate(histogram, initial=zeros))
     return Quantiles(**{name: _quantile(histogram, below, share * total) for name, share in _SHARES.items()})
+
+
+def _sum_of(histogram: Sequence[int]) -> float:
+    values = ((bucket, count) for bucket, count in enumerate(histogram) if count)
+    return math.fsum(
+        count * math.exp((bucket + 0.5 - events.FIRST_BUCKET) / events.PER_E_FOLD) for bucket, count in values
+    )
 
 
 _SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

@@ -68,6 +68,8 @@ class Rules(NamedTuple):
     """When, within the period, the minimum changes; the first entry is at 0."""
     schedule_min: Sequence[int]
     period_s: float
+    schedule_of_base: bool
+    """Its minimums are replicas of the base."""
     weights_s: Sequence[float]
     """From when on a time counts so often as it says, rising; once before the first. None with a tolerance."""
     weights: Sequence[int]
@@ -106,7 +108,7 @@ def run(
     """
     c, most, low, buffer = rules.concurrency, rules.workers_max, rules.workers_min, rules.buffer
     idle_s, delay_s, per_worker, dispatch = rules.idle_s, rules.delay_s, rules.requests_per_worker, rules.dispatch
-    tracking, shared, base_free = rules.target > 0, rules.alone < 1 and c > 1, rules.base_slots
+    tracking, shared, base, base_free = rules.target > 0, rules.alone < 1 and c > 1, rules.base_slots, rules.base_slots
     counting = per_worker > 0
     alone = rules.alone
     cold_mu = log(max(rules.cold_s, 1e-12)) - rules.cold_sigma * rules.cold_sigma / 2
@@ -149,7 +151,8 @@ def run(
     scheduled = len(rules.schedule_s)
     turn, round_s, change_at = 1, 0.0, INF
     if scheduled > 0:
-        low = rules.schedule_min[0]
+        if not rules.schedule_of_base:
+            low = rules.schedule_min[0]
         if scheduled > 1:
             change_at = rules.schedule_s[1]
     tick_at = rules.tick_s if tracking else INF
@@ -270,7 +273,7 @@ def run(
                         place[last] = place[node]
                 if tracking:
                     sum_system -= t
-            elif rules.rejects and waiting >= (most - ready) * c:
+            elif rules.rejects and waiting >= (most - ready) * c - base:
                 rejected += 1
                 refused += weight
                 continue
@@ -382,7 +385,7 @@ def run(
             if node == 0:
                 # ---------------------------------------------------------------------- a request ends in the base
                 served += 1
-                if head < len(queue):
+                if head < len(queue) and base_free >= 0:
                     asked, service = queue[head]
                     head += 1
                     waited += weight
@@ -523,11 +526,16 @@ def run(
                     else:
                         low_ticks = low_most = 0
                 if change_at <= t:
-                    sum_busy += t * max(occupied - low, 0)
-                    sum_always += t * min(low, ready)
-                    low = rules.schedule_min[turn % scheduled]
-                    sum_busy -= t * max(occupied - low, 0)
-                    sum_always -= t * min(low, ready)
+                    least = rules.schedule_min[turn % scheduled]
+                    if rules.schedule_of_base:
+                        base_free += least * c - base
+                        base = least * c
+                    else:
+                        sum_busy += t * max(occupied - low, 0)
+                        sum_always += t * min(low, ready)
+                        low = least
+                        sum_busy -= t * max(occupied - low, 0)
+                        sum_always -= t * min(low, ready)
                     turn += 1
                     if turn % scheduled == 0:
                         round_s += rules.period_s

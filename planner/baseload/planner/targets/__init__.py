@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from baseload.planner.targets.modal import Modal
     from baseload.planner.targets.rented import Rented
     from baseload.planner.targets.runpod import RunpodPod
+    from baseload.planner.targets.workers import Times
 
     Target = LambdaSagemaker | SagemakerServerless | RunpodPod | Modal | Hybrid | Rented
 
@@ -71,20 +72,23 @@ def named(name: str) -> str:
     )
 
 
-def price(target: Target, demand: Demand, book: PriceBook) -> Bill:
-    """What a target costs a month for a demand, at the prices of a book."""
+def price(target: Target, demand: Demand, book: PriceBook, times: Times | None = None) -> Bill:
+    """What a target costs a month for a demand, at the prices of a book; `times` instead of the closed form's."""
     from baseload.planner.targets import aws, hybrid, modal, rented, runpod
+    from baseload.planner.targets.workers import worker_time
+
+    times = times or worker_time
 
     match target:
         case aws.LambdaSagemaker():
-            return aws.lambda_sagemaker(target, demand, book)
+            return aws.lambda_sagemaker(target, demand, book, times)
         case aws.SagemakerServerless():
-            return aws.sagemaker_serverless(target, demand, book)
+            return aws.sagemaker_serverless(target, demand, book, times)
         case runpod.RunpodPod():
-            return runpod.runpod_pod(target, demand, book)
+            return runpod.runpod_pod(target, demand, book, times)
         case modal.Modal():
-            return modal.modal(target, demand, book)
+            return modal.modal(target, demand, book, times)
         case hybrid.Hybrid():
-            return hybrid.hybrid(target, demand, book)
+            return hybrid.hybrid(target, demand, book, times)
         case rented.Rented():
-            return rented.rented(target, demand, book)
+            return rented.rented(target, demand, book, times)

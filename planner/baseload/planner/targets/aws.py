@@ -16,7 +16,7 @@ from baseload.planner.pool.erlang import refused_share
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import GB, Bill, Demand, Stage, Tally
 from baseload.planner.targets.refusal import SIZES, TIMES, Refusal
-from baseload.planner.targets.workers import Fleet, mean_wait_s, missing, overloaded, worker_time
+from baseload.planner.targets.workers import Fleet, Times, mean_wait_s, missing, overloaded, worker_time
 
 SERVERLESS_MEMORY_MB = (1024, 2048, 3072, 4096, 5120, 6144)
 SERVERLESS_CONCURRENCY = 200
@@ -78,7 +78,7 @@ class SagemakerServerless:
     vpc: bool = False
 
 
-def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -> Bill:
+def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook, times: Times = worker_time) -> Bill:
     """Instances, the function's requests and waiting time, the API in front, data through the endpoint."""
     tally, region = Tally(book), target.region
     fleet = Fleet(
@@ -89,11 +89,11 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
         increment_s=Decimal(1),
     )
     unknown = list(missing(demand, fleet))
-    time = worker_time(demand, fleet, book.month_hours)
+    time = times(demand, fleet, book.month_hours)
     price = book.find("aws", "sagemaker-realtime", target.instance, region=region)
     for kind, seconds in time.by_kind().items():
         tally.time(kind, price, f"aws/sagemaker-realtime/{target.instance}", seconds)
-    wait = waiting_s(target, demand)
+    wait = time.counted.wait_s if time.counted else waiting_s(target, demand)
     if demand.service_s is None and demand.requests_per_day > 0:
         unknown.append("performance.service_time")
     shared = beside_instances(tally, target, demand, wait_s=wait or Decimal(0))
@@ -108,6 +108,7 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook) -
         method=time.method,
         starts=time.starts,
         pools=time.pools,
+        counted=time.counted,
         assumptions=_lambda_assumptions(target, demand, wait),
         shared=shared,
     )
@@ -146,13 +147,17 @@ def waiting_s(target: LambdaSagemaker, demand: Demand) -> Decimal | None:
     return mean_wait_s(demand, max(target.instances_min, 1), target.instances_max, longest_s)
 
 
-def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: PriceBook) -> Bill:
+def sagemaker_serverless(
+    target: SagemakerServerless, demand: Demand, book: PriceBook, times: Times = worker_time
+) -> Bill:
     """Duration on demand and on provisioned slots, the slots themselves, data; requests above the cap are throttled."""
     tally, region = Tally(book), target.region
     size = f"{target.memory_mb}MB"
     requests = demand.per_month(book.month_hours)
     unknown = () if demand.service_s is not None or requests <= 0 else ("performance.service_time",)
-    warm, cold, refused = served_shares(target, demand)
+    fleet = Fleet(workers_min=target.provisioned, workers_max=target.max_concurrency, rejects=True)
+    seen = times(demand, fleet, book.month_hours).counted
+    warm, cold, refused = served_shares(target, demand) if seen is None else seen.shares
     billed_s = milliseconds_up(demand.service_s or Decimal(0))
     on_demand = book.find("aws", "sagemaker-serverless", size, region=region)
     name = f"aws/sagemaker-serverless/{size}"
@@ -178,7 +183,8 @@ def sagemaker_serverless(target: SagemakerServerless, demand: Demand, book: Pric
             Stage(name="endpoint", low_s=Decimal(0), high_s=None, source="AWS publishes no overhead and no cold start"),
             _service(demand),
         ),
-        method=_loss_method(demand),
+        method=_loss_method(demand) if seen is None else seen.method,
+        counted=seen,
         refused_share=refused,
         assumptions=(
             Assumption(

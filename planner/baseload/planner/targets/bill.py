@@ -111,6 +111,25 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Requests by what became of them in a simulation, in place of the closed forms of targets."""
+
+    refused_share: Decimal
+    """Of all."""
+    minimum_share: Decimal
+    """Of all, those served by workers of a minimum that takes requests first."""
+    wait_s: Decimal
+    """Mean of those that are served."""
+    method: str | None
+
+    @property
+    def shares(self) -> tuple[Decimal, Decimal, Decimal]:
+        """Of the requests: served by the minimum, by others, refused."""
+        served = 1 - self.refused_share
+        return self.minimum_share, max(served - self.minimum_share, Decimal(0)), self.refused_share
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bill:
     """What a target costs a month, what it rests on, and why it may be no choice at all."""
 
@@ -133,6 +152,8 @@ class Bill:
     """Replicas of a hybrid's base; by a schedule the most of them."""
     refused_share: Decimal = Decimal(0)
     """Of the requests, which are answered with an error because the target is at its cap."""
+    counted: Counted | None = None
+    """None without a simulation, or where nothing is billed by it."""
     assumptions: tuple[Assumption, ...] = ()
     shared: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     """Quantities that are billed once per account, by price row: see `stack`."""

@@ -20,7 +20,7 @@ from baseload.planner.targets.aws import WAKE_S, LambdaSagemaker, beside_instanc
 from baseload.planner.targets.bill import Bill, Demand, Tally
 from baseload.planner.targets.runpod import RunpodPod, disks
 from baseload.planner.targets.runpod import shared as shared_by_pods
-from baseload.planner.targets.workers import Fleet, dedicated_in, dedicated_mean, missing, worker_time
+from baseload.planner.targets.workers import Fleet, Times, dedicated_in, dedicated_mean, missing, worker_time
 
 FEW = 24
 """Bases that are evaluated at a time."""
@@ -82,10 +82,10 @@ class Hybrid:
     """Of the burst's provider, that it runs under: `modal/team`."""
 
 
-def hybrid(target: Hybrid, demand: Demand, book: PriceBook) -> Bill:
+def hybrid(target: Hybrid, demand: Demand, book: PriceBook, times: Times = worker_time) -> Bill:
     """The bill at the given base, that of a schedule, or the cheapest."""
     if target.base is not None or demand.scheduled:
-        return _bill(target, demand, book, target.base or 0)
+        return _bill(target, demand, book, target.base or 0, times)
     return cheapest(bills_by_base(target, demand, book))
 
 
@@ -139,7 +139,7 @@ def _bounds(target: Hybrid, demand: Demand) -> tuple[int, int]:
     return serves, max(int(workers + 4 * workers**0.5) + 3, serves + 1)
 
 
-def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
+def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int, times: Times = worker_time) -> Bill:
     tally = Tally(book)
     fixed, flexible = target.dedicated.price(book), target.burst.price(book)
     fleet = _fleet(target, flexible, base)
@@ -149,7 +149,7 @@ def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int) -> Bill:
     tally.time("base", fixed, target.dedicated.name, running * month_s * target.dedicated.factor(fixed))
     share = _served_by_base(demand, fleet)
     shared = _beside(tally, target, demand, pods=base, running=running, share=share)
-    time = worker_time(demand, fleet, book.month_hours)
+    time = times(demand, fleet, book.month_hours)
     kinds, place = time.by_kind(), tally.factor(target.burst.provider, target.burst.factor_name)
     for kind, seconds in kinds.items():
         tally.time(f"burst_{kind}", flexible, target.burst.name, seconds * target.burst.factor(flexible), place)

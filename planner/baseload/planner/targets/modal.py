@@ -6,7 +6,6 @@ larger of requested and used CPU and memory (modal.com/docs: pricing, cold start
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from baseload.planner.pool import Assumption
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import GB, Bill, Demand, Stage, Tally
 from baseload.planner.targets.refusal import TIMES, Refusal
-from baseload.planner.targets.workers import Fleet, missing, worker_time
+from baseload.planner.targets.workers import Fleet, Times, missing, worker_time
 
 GPUS_PER_CONTAINER = 8
 A10_PER_CONTAINER = 4
@@ -50,7 +49,7 @@ class Modal:
     volume_gib: Decimal = Decimal(0)
 
 
-def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
+def modal(target: Modal, demand: Demand, book: PriceBook, times: Times = worker_time) -> Bill:
     """GPU time by what containers do, CPU and memory of all container time."""
     tally = Tally(book)
     fleet = Fleet(
@@ -58,10 +57,11 @@ def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
         workers_max=target.containers_max,
         idle_timeout_s=Decimal(target.scaledown_s),
         increment_s=Decimal(1),
+        buffer=target.buffer,
     )
     unknown = missing(demand, fleet)
-    time = worker_time(demand, fleet, book.month_hours)
-    kinds = time.by_kind() | {"buffer": _buffer_s(target, demand, book.month_hours * 3600)}
+    time = times(demand, fleet, book.month_hours)
+    kinds = time.by_kind()
     place = tally.factor("modal", REGIONS.get(target.region or ""))
     if target.gpu:
         price = book.find("modal", "serverless", target.gpu)
@@ -89,21 +89,6 @@ def modal(target: Modal, demand: Demand, book: PriceBook) -> Bill:
         assumptions=_assumptions(target),
         shared=MappingProxyType({name: quantity for name, quantity in shared.items() if quantity > 0}),
     )
-
-
-def _buffer_s(target: Modal, demand: Demand, month_s: Decimal) -> Decimal:
-    """The buffer is up while any request was in service within the scaledown window: 1 − e^(−λ(S + window))."""
-    if not target.buffer or demand.service_s is None:
-        return Decimal(0)
-    stays = float(demand.service_s + target.scaledown_s)
-    busy = sum(
-        (
-            part.share * Decimal(-math.expm1(-float(part.requests_per_day) / 86_400 * stays))
-            for part in demand.in_parts()
-        ),
-        Decimal(0),
-    )
-    return (target.buffer * busy * month_s).quantize(Decimal(1))
 
 
 def refusals(target: Modal, demand: Demand) -> list[Refusal]:

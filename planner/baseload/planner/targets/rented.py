@@ -13,7 +13,7 @@ from baseload.planner.errors import UsageError
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.targets.bill import REQUESTS_PER_UNIT, Bill, Demand, Stage, Tally
-from baseload.planner.targets.workers import Fleet, WorkerTime, mean_wait_s, missing, worker_time
+from baseload.planner.targets.workers import Fleet, Times, WorkerTime, mean_wait_s, missing, worker_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Rented:
     memory_gib: Decimal = Decimal(0)
 
 
-def rented(target: Rented, demand: Demand, book: PriceBook) -> Bill:
+def rented(target: Rented, demand: Demand, book: PriceBook, times: Times = worker_time) -> Bill:
     """The bill by the unit of the price row: time, tokens, requests, or a month as such.
 
     Raises UsageError for a row of which nothing runs, such as storage.
@@ -57,13 +57,13 @@ def rented(target: Rented, demand: Demand, book: PriceBook) -> Bill:
         return Bill(target=target.provider, lines=tuple(tally.lines), method=f"exact: per {row.unit}")
     if row.seconds is None:
         raise UsageError.of("target/unit", f"{row.id} is priced by {row.unit}, which is nothing a model can be run on")
-    return _by_time(target, demand, book, row, name)
+    return _by_time(target, demand, book, row, name, times)
 
 
-def _by_time(target: Rented, demand: Demand, book: PriceBook, row: Price, name: str) -> Bill:
+def _by_time(target: Rented, demand: Demand, book: PriceBook, row: Price, name: str, times: Times) -> Bill:
     tally = Tally(book)
     unknown: tuple[str, ...] = ()
-    time, caveats = _time(target, demand, book, row)
+    time, caveats = _time(target, demand, book, row, times)
     factor = Decimal(target.gpu_count if row.unit.startswith("gpu-") else 1)
     if not row.always_on:
         fleet = _fleet(target, row)
@@ -90,9 +90,11 @@ def _by_time(target: Rented, demand: Demand, book: PriceBook, row: Price, name: 
     )
 
 
-def _time(target: Rented, demand: Demand, book: PriceBook, row: Price) -> tuple[WorkerTime, tuple[str, ...]]:
+def _time(
+    target: Rented, demand: Demand, book: PriceBook, row: Price, times: Times
+) -> tuple[WorkerTime, tuple[str, ...]]:
     if not row.always_on:
-        found = worker_time(demand, _fleet(target, row), book.month_hours)
+        found = times(demand, _fleet(target, row), book.month_hours)
         return found, ("more arrives than all workers serve",) if found.overloaded else ()
     workers = max(target.workers_min, 1)
     asked = demand.service_s is not None and demand.requests_per_day > 0

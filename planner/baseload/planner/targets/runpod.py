@@ -6,16 +6,15 @@ at twice the price, while stopped; no egress fee.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
-from baseload.planner.pool import Pool
 from baseload.planner.prices import PriceBook
 from baseload.planner.targets.bill import Bill, Demand, Stage, Tally
 from baseload.planner.targets.refusal import Refusal
-from baseload.planner.targets.workers import Fleet, mean_wait_s, pool_of
+from baseload.planner.targets.workers import Fleet, Times, mean_wait_s, worker_time
 
 TIERS = ("secure", "community")
 
@@ -38,7 +37,7 @@ class RunpodPod:
     network_volume_gb: int = 0
 
 
-def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
+def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook, times: Times = worker_time) -> Bill:
     """GPU hours, and disks running and stopped; so many pods as a schedule says in its hours."""
     tally, share = Tally(book), _running_share(target, demand)
     price = book.find("runpod", "pod", target.gpu, tier=target.tier)
@@ -46,6 +45,7 @@ def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
     tally.time("always_on", price, f"runpod/pod/{target.gpu}", running_s * target.gpu_count * target.pods)
     disks(tally, target, pods=target.pods, running=share * target.pods)
     wait = mean_wait_s(demand, target.pods) if target.pods else None
+    pods = Fleet(workers_min=target.pods, workers_max=target.pods, fixed=True)
     overloaded = wait is None and demand.service_s is not None and demand.requests_per_day > 0
     unserved = any(part.workers_min == 0 and part.requests_per_day > 0 for part in demand.in_parts())
     return Bill(
@@ -57,7 +57,7 @@ def runpod_pod(target: RunpodPod, demand: Demand, book: PriceBook) -> Bill:
             *(("more arrives than the pods serve: the queue grows without end",) if overloaded else ()),
             *(("requests come in hours in which no pod runs: nobody answers them",) if unserved else ()),
         ),
-        pools=() if demand.service_s is None else tuple(_pools(target, demand)),
+        pools=times(demand, pods, book.month_hours).pools,
         latency=(
             Stage(name="wait for a place", low_s=Decimal(0), high_s=wait, source="mean wait, Erlang C"),
             Stage(name="service", low_s=demand.service_s, high_s=demand.service_s, source="spec, a mean"),
@@ -90,12 +90,6 @@ def _running_share(target: RunpodPod, demand: Demand) -> Decimal:
         return target.running_share
     running = sum((part.share * min(part.workers_min or 0, target.pods) for part in demand.in_parts()), Decimal(0))
     return min(running / target.pods, Decimal(1))
-
-
-def _pools(target: RunpodPod, demand: Demand) -> Iterator[tuple[float, Pool]]:
-    for part in demand.in_parts():
-        pods = target.pods if part.workers_min is None else min(part.workers_min, target.pods)
-        yield float(part.share), pool_of(demand, Fleet(workers_min=pods, workers_max=pods), part)
 
 
 def pod_refusals(target: RunpodPod) -> list[Refusal]:

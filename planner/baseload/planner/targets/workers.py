@@ -5,6 +5,8 @@ Knows how long workers live, not what they cost. Every time is rounded to the se
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
@@ -12,7 +14,7 @@ from functools import lru_cache
 from baseload.planner.pool import Pool, PoolEstimate, estimate
 from baseload.planner.pool.erlang import waiting
 from baseload.planner.prices import MONTH_HOURS
-from baseload.planner.targets.bill import Demand, Part
+from baseload.planner.targets.bill import Counted, Demand, Part
 from baseload.planner.traffic.profile import SESSION_EVERY_S, RateProfile, Stretch, estimate_over
 
 
@@ -30,6 +32,12 @@ class Fleet:
     of the fleet's minimum where this is None."""
     increment_s: Decimal = Decimal(0)
     """Each run of a worker is rounded up to it: half of it per start on average."""
+    buffer: int = 0
+    """Idle workers beyond those in use, and beyond `workers_max`; only a simulation knows them."""
+    rejects: bool = False
+    """Requests that find all workers busy are sent away; workers are there at once, one request each."""
+    fixed: bool = False
+    """None come beyond the minimum."""
 
 
 _estimate = lru_cache(maxsize=4096)(estimate)
@@ -50,11 +58,20 @@ class WorkerTime:
     """The workers in each part of the month, with its share; none where a figure is missing."""
     overloaded: bool = False
     """In some part of the month more arrives than all workers serve."""
+    buffer_s: Decimal = Decimal(0)
+    """Of the buffer, busy or not; none in a simulation, which has it in the others."""
+    counted: Counted | None = None
+    """None without a simulation."""
 
     @property
     def total_s(self) -> Decimal:
         """All that is billed."""
-        return self.busy_s + self.idle_s + self.cold_start_s + self.always_on_s
+        return self.come_and_go_s + self.always_on_s
+
+    @property
+    def come_and_go_s(self) -> Decimal:
+        """Without the minimum."""
+        return self.busy_s + self.idle_s + self.cold_start_s + self.buffer_s
 
     def by_kind(self) -> dict[str, Decimal]:
         """For the lines of a bill."""
@@ -63,13 +80,18 @@ class WorkerTime:
             "idle": self.idle_s,
             "cold_start": self.cold_start_s,
             "always_on": self.always_on_s,
+            "buffer": self.buffer_s,
         }
+
+
+Times = Callable[[Demand, Fleet, Decimal], WorkerTime]
+"""How long a fleet's workers live under a demand in a month of so many hours: `worker_time`, or a simulation."""
 
 
 def missing(demand: Demand, fleet: Fleet) -> tuple[str, ...]:
     """The figures without which a fleet's time is unknown, by their key in a spec."""
     asked = any(part.requests_per_day > 0 for part in demand.in_parts())
-    if not asked or all(_minimum(part, fleet) >= fleet.workers_max for part in demand.in_parts()):
+    if not asked or fleet.fixed or all(_minimum(part, fleet) >= fleet.workers_max for part in demand.in_parts()):
         return ()
     needed = {"performance.service_time": demand.service_s, "performance.cold_start": demand.cold_start_s}
     return tuple(key for key, value in needed.items() if value is None)
@@ -82,6 +104,8 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     the ends of sessions.
     """
     month_s = month_hours * 3600
+    if fleet.rejects:  # nothing waits, starts or idles: its target counts the requests
+        return WorkerTime(pools=tuple((float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()))
     sums = dict.fromkeys(("busy", "idle", "cold_start", "always_on", "starts"), Decimal(0))
     methods: list[str] = []
     overloaded = False
@@ -107,7 +131,17 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
         method="; ".join(dict.fromkeys(methods)) or None,
         pools=tuple(pools) if demand.service_s is not None else (),
         overloaded=overloaded,
+        buffer_s=_buffer_s(demand, fleet, month_s),
     )
+
+
+def _buffer_s(demand: Demand, fleet: Fleet, month_s: Decimal) -> Decimal:
+    """The buffer is up while any request was in service within the idle timeout: 1 − e^(−λ(S + timeout))."""
+    if not fleet.buffer or demand.service_s is None:
+        return Decimal(0)
+    stays_days = float(demand.service_s + fleet.idle_timeout_s) / 86_400
+    up = [part.share * Decimal(-math.expm1(-float(part.requests_per_day) * stays_days)) for part in demand.in_parts()]
+    return _whole(fleet.buffer * sum(up, Decimal(0)) * month_s)
 
 
 def _with_ends(found: PoolEstimate, pool: Pool, active_share: float) -> PoolEstimate:
@@ -127,19 +161,35 @@ def _with_ends(found: PoolEstimate, pool: Pool, active_share: float) -> PoolEsti
 def pool_of(demand: Demand, fleet: Fleet, part: Part) -> Pool:
     """The fleet in a part of the month as the pool model takes it."""
     minimum = _minimum(part, fleet)
+    most = minimum if fleet.fixed else max(fleet.workers_max, minimum)
     return Pool(
         arrivals_per_s=float(part.requests_per_day / 86_400),
         arrivals_cv=float(demand.arrivals_cv),
         service_s=float(demand.service_s or 0),
         service_cv=float(demand.service_cv),
-        cold_start_s=float(demand.cold_start_s or 0),
+        cold_start_s=0.0 if fleet.rejects else float(demand.cold_start_s or 0),
         cold_start_billed=1.0 if fleet.bills_cold_start else 0.0,
         start_delay_s=float(fleet.start_delay_s),
         idle_timeout_s=float(fleet.idle_timeout_s),
-        concurrency=demand.concurrency,
+        concurrency=1 if fleet.rejects else demand.concurrency,
         workers_min=minimum,
-        workers_max=max(fleet.workers_max, minimum),
+        workers_max=most,
         dedicated=dedicated_in(part, fleet),
+        rejects_at_cap=fleet.rejects,
+    )
+
+
+def whole_pool_of(demand: Demand, fleet: Fleet) -> Pool:
+    """The fleet over all parts of the month, with the rules that only a simulation knows."""
+    pool = pool_of(demand, fleet, Part(share=Decimal(1), requests_per_day=demand.requests_per_day))
+    if fleet.rejects:  # who took a place of the minimum keeps it, and a place above it is paid for to the end
+        return replace(pool, workers_min=0, dedicated=pool.workers_min, schedule_of_base=True)
+    return replace(
+        pool,
+        workers_max=pool.workers_max + fleet.buffer,
+        buffer=fleet.buffer,
+        increment_s=float(fleet.increment_s),
+        schedule_of_base=fleet.dedicated is not None,
     )
 
 
@@ -160,7 +210,7 @@ def dedicated_mean(demand: Demand, fleet: Fleet) -> Decimal:
 def _minimum(part: Part, fleet: Fleet) -> int:
     if part.workers_min is None or fleet.dedicated is not None:
         return fleet.workers_min
-    return part.workers_min
+    return min(part.workers_min, fleet.workers_max) if fleet.fixed else part.workers_min
 
 
 def _billed(found: PoolEstimate, fleet: Fleet) -> dict[str, float]:

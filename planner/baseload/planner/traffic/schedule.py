@@ -19,6 +19,7 @@ from baseload.planner.traffic.profile import RateProfile, Stretch, estimate_over
 
 WEEK_MINUTES = 10_080
 DAY_MINUTES = 1_440
+WEEK_S = 604_800.0
 ZONES_ON = date(2026, 1, 5)
 """A Monday in winter: a plan must not depend on the day it is made."""
 
@@ -78,6 +79,20 @@ def shifts(schedule: Schedule, profile: RateProfile, time_zone: str) -> tuple[Sh
         )
         for least in sorted(pieces)
     )
+
+
+def in_clock_of(schedule: Schedule, time_zone: str) -> tuple[tuple[float, int], ...]:
+    """(second of the week from Monday 00:00 in `time_zone`, minimum from then on), the first at 0."""
+    week = _rotated(minimums(schedule), _minutes_ahead(time_zone, schedule.time_zone))
+    return tuple((begins * 60.0, least) for begins, _, least in week)
+
+
+def cut(profile: RateProfile, week: Sequence[tuple[float, int]]) -> list[tuple[float, float, int]]:
+    """(seconds, rate, minimum) of a week from Monday 00:00, in order; the profile repeats within one."""
+    stretches, found = _week(profile), list[tuple[float, float, int]]()
+    for (begins, least), (ends, _) in zip(week, (*week[1:], (WEEK_S, 0)), strict=True):
+        found += [(seconds, rate, least) for seconds, rate in _between(stretches, begins, ends)]
+    return found
 
 
 def estimate_in_shifts(pool: Pool, found: Sequence[Shift], active_share: float = 1.0) -> PoolEstimate:
