@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from baseload.planner.cost import MONTH_S, Cost, Spread, cents, cost_of
+from baseload.planner.cost import MONTH_S, Cost, Split, Spread, cents, cost_of
+from baseload.planner.cost.ranges import error_of
 from baseload.planner.cost.runpod import pool_of
 from baseload.planner.prices import bundled
 from baseload.planner.simulated.runpod import as_simulated
@@ -139,6 +140,25 @@ def test_a_rate_without_a_measurement_does_not_drift() -> None:
     assert log.drift_usd is not None
     assert usd(log.drift_usd.low) < usd(log.monthly_usd.low)
     assert usd(log.drift_usd.high) > usd(log.monthly_usd.high)
+
+
+@pytest.mark.parametrize(
+    ("method", "errs"),
+    [
+        (None, False),
+        ("exact: one worker", False),
+        ("approximation: a batch in waves of the mean service time", False),
+        ("exact: no traffic; exact: all workers are always on", False),
+        ("exact: no traffic; approximation: set-up epochs and levels", True),
+        ("approximation: 24 rates, each for itself; of them exact: one worker", True),
+    ],
+)
+def test_one_approximation_is_enough_to_err(method: str | None, errs: bool) -> None:
+    split = Split(busy=Decimal(30), idle=Decimal(30), cold_start=Decimal(0), always_on=Decimal(40))
+    off = error_of(method, split, Decimal(125), workers_usd=Decimal(100))
+    month = off.around(Spread(low=Decimal(125), expected=Decimal(125), high=Decimal(125)))
+    by = Decimal("1.20") if errs else Decimal(0)  # 2 % of the 60 of 100 dollars that come and go
+    assert (month.low, month.high) == (125 - by, 125 + by)
 
 
 def test_a_simulated_month_errs_by_its_interval() -> None:

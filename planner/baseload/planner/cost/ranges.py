@@ -86,7 +86,7 @@ def error_of(
     """
     on = split.always_on or Decimal(0)
     coming = sum((part or Decimal(0) for part in (split.busy, split.idle, split.cold_start)), Decimal(0))
-    sure = method is None or method.startswith(("exact", "approximation: a batch"))
+    sure = method is None or all(part.startswith(("exact", "approximation: a batch")) for part in method.split("; "))
     if not month_usd or coming <= 0 or (sure and simulated_percent is None):
         return EXACT
     if simulated_percent is not None:  # of all that is billed
