@@ -197,6 +197,33 @@ def test_columns_are_mapped_and_several_files_are_one_log(spec: Make, tmp_path: 
     assert (seen.files, seen.requests) == (2, 20)
 
 
+@pytest.mark.parametrize(
+    ("second", "sound"),
+    [
+        ("time,tokens_in,tokens_out,more\n2026-09-07T00:10:00Z,500,10,x\n", True),
+        ("", True),
+        ("time,tokens_out,tokens_in\n2026-09-07T00:10:00Z,10,500\n", False),
+        ("time;tokens_in;tokens_out\n2026-09-07T00:10:00Z;500;10\n", False),
+        ("2026-09-07T00:10:00Z,500,10\n", False),
+    ],
+)
+def test_all_files_of_a_log_have_their_columns_at_the_same_places(
+    spec: Make, tmp_path: Path, second: str, sound: bool
+) -> None:
+    rows = "".join(f"{time},500,10\n" for time in iso(every(60, 9)))
+    given = spec(f"time,tokens_in,tokens_out\n{rows}", "a.csv")
+    (tmp_path / "b.csv").write_text(second)
+    assert given.traffic is not None
+    assert given.traffic.log is not None
+    given = replace(given, traffic=replace(given.traffic, log=replace(given.traffic.log, file="*.csv")))
+    if sound:
+        assert read_log(given, NOW).tokens == Tokens(prompt=Decimal(500), output=Decimal(10))
+    else:
+        code, summary = problem(given)
+        assert code == "traffic/columns"
+        assert summary.startswith("the columns of b.csv are not where those of a.csv are; it has: ")
+
+
 def test_counts_per_minute_made_elsewhere(spec: Make) -> None:
     rows = [
         f"{time},{count},{count * 100},{count * 10}"

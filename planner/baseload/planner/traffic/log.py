@@ -328,6 +328,9 @@ def _source(files: Sequence[Path], log: Log, kind: LogFormat, spec: ModelSpec) -
         case LogFormat.CSV:
             first, separator = _header(spec, files[0])
             wanted = _chosen(spec, log, first)
+            places = {name: first.index(name) for name in wanted.values()}
+            for file in files[1:]:
+                _same_places(spec, file, places, separator, files[0])
             # A row is a line, also where a quote is never closed: else one of those swallows what follows.
             quoted = f'(?:^|[{separator}]) *("(?:[^"]|"")*"|[^{separator}]*)'
             sql = (
@@ -336,7 +339,7 @@ def _source(files: Sequence[Path], log: Log, kind: LogFormat, spec: ModelSpec) -
                 f"header=false, skip=1, auto_detect=false, ignore_errors=true, store_rejects=true, "
                 f"rejects_limit={MOST_REJECTS}) WHERE line IS NOT NULL)"
             )
-            columns = {key: _cell(first.index(name) + 1, separator) for key, name in wanted.items()}
+            columns = {key: _cell(places[name] + 1, separator) for key, name in wanted.items()}
             return _Source(sql=sql, columns=columns, keeps_rejects=True)
         case LogFormat.JSONL:
             wanted = _chosen(spec, log, _keys(spec, files[0]))
@@ -380,6 +383,19 @@ def _chosen(spec: ModelSpec, log: Log, found: Sequence[str]) -> dict[str, str]:
             f"say which is which, for instance `columns: {{time: {_plain(example)}}}`",
         )
     return wanted
+
+
+def _same_places(spec: ModelSpec, file: Path, places: Mapping[str, int], separator: str, first: Path) -> None:
+    """Raises UsageError where another file of the log has its columns elsewhere: cells are read by their place."""
+    names, other = _header(spec, file)
+    if not names or (other == separator and all(names[at : at + 1] == [name] for name, at in places.items())):
+        return
+    raise _problem(
+        spec,
+        "traffic/columns",
+        f"the columns of {file.name} are not where those of {first.name} are; it has: {', '.join(names[:30])}",
+        "write one order of columns into all files of a log, each with its header",
+    )
 
 
 def _says_time(name: str) -> bool:
