@@ -303,7 +303,7 @@ def bases(seed: int) -> None:
             [(share, pool.at(rate)) for share, rate in quadrature([(1 / 168, rate) for rate in week])], price
         )
         chosen = confirmed(first, lambda replicas: cost(replicas, f"{seed}/{number}/choice"))  # noqa: B023  # used at once
-        costs = [cost(replicas, f"{seed}/{number}/truth") for replicas in range(len(first.costs))]
+        costs = [cost(replicas, f"{seed}/{number}/truth") for replicas in first.sizes]
         regrets.append(costs[chosen.replicas] / min(costs) - 1)
         alone.append(costs[first.replicas] / min(costs) - 1)
     print(

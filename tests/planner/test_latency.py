@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseload.planner.pool import Dispatch, Pool, TargetTracking, doubts, estimate
-from baseload.planner.pool.base import best_base, confirmed, worth
+from baseload.planner.pool.base import best_base, cheapest, confirmed, worth
 from baseload.planner.pool.latency import latency, latency_over
 from baseload.planner.pool.levels import chain, shares_on
 from baseload.planner.simulator import simulate
@@ -164,11 +164,16 @@ def test_the_break_even_of_one_replica() -> None:
 
 def test_the_best_base_is_the_cheapest_and_a_simulation_of_its_neighbours_may_move_it() -> None:
     found = best_base([(0.7, pool(0.05, 2, 1, 10, 60, 60)), (0.3, pool(1, 2, 1, 10, 60, 60))], 0.45)
-    assert found.costs[found.replicas] == min(found.costs)
+    assert found.costs[found.replicas] == min(found.costs.values())
+    assert list(found.costs) == list(found.sizes)
     truth = {0: 9.0, 1: 8.0, 2: 7.0, 3: 6.0, 4: 7.5}
     moved = confirmed(replace(found, replicas=1), truth.__getitem__)
     assert moved.replicas == 3
-    assert moved.costs[3] == 6.0
+    assert moved.costs == {0: 9.0, 1: 8.0, 2: 7.0, 3: 6.0, 4: 7.5}
+    asked: list[int] = []
+    steps = cheapest(lambda size: asked.append(size) or abs(size - 300) / 7, range(5, 1000))  # type: ignore[func-returns-value]
+    assert (steps.replicas, len(asked)) == (300, len(set(asked)))
+    assert len(asked) < 80
 
 
 # ------------------------------------------------------------------------------------------------------- the gate

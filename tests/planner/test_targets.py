@@ -25,7 +25,7 @@ from baseload.planner.targets import COMPARED, TARGETS, named, price
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.bill import Bill, Demand, Part, break_even_share, timed
 from baseload.planner.targets.demand import demand_of
-from baseload.planner.targets.hybrid import Hybrid, Side, bills_by_base, cheapest
+from baseload.planner.targets.hybrid import Hybrid, Side
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
@@ -625,7 +625,7 @@ def test_the_function_before_a_base_on_sagemaker_is_billed_for_what_finds_room_t
 def test_no_base_is_cheaper_than_the_chosen_one(per_day: int, service: str, cold: str, concurrency: int) -> None:
     demand = Demand(requests_per_day=D(per_day), service_s=D(service), cold_start_s=D(cold), concurrency=concurrency)
     target = Hybrid(dedicated=POD, burst=FLEX, burst_max=4)
-    best = cheapest(bills_by_base(target, demand, BOOK))
+    best = price(target, demand, BOOK)
     assert not best.impossible
     busy = per_day * float(service) / 86_400 / concurrency
     for base in range(max(int(busy) + 1 - 4, 0), int(busy + 5 * busy**0.5) + 3):

@@ -19,7 +19,7 @@ from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.targets.aws import SagemakerServerless
 from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import hardware_of
-from baseload.planner.targets.hybrid import Hybrid, Side, bills_by_base, cheapest, hybrid
+from baseload.planner.targets.hybrid import Hybrid, Side, hybrid
 
 if TYPE_CHECKING:
     from baseload.planner.targets import Target
@@ -72,7 +72,7 @@ def _row(about: Question, base: Row, burst: Row) -> Row:
         deployable=False,
     )
     expected, *ends = about.asked.demands(times, 1)
-    best = cheapest(bills_by_base(target, expected, about.book))
+    best = hybrid(target, expected, about.book)
     if not best.base:
         return replace(blank, reasons=(_why_none(base, burst),))
     target = replace(target, base=best.base)

@@ -143,7 +143,7 @@ def _workers(pools: Sequence[tuple[float, Pool]], ratio: Decimal | None) -> tupl
     if 0 < len(listed) <= FEW:
         sums = best_base(pools, float(ratio or 0), most=len(listed))
         base = sums.replicas if ratio is not None else 0
-        saved = [_share(Decimal(a - b) + (ratio or 0)) for a, b in pairwise(sums.costs)]
+        saved = [_share(Decimal(a - b) + (ratio or 0)) for a, b in pairwise(sums.costs.values())]
     return tuple(
         Worker(
             number=k + 1,

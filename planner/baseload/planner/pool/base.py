@@ -6,27 +6,51 @@ Costs are in prices of a pool's worker, the base's as a multiple of it: no money
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from baseload.planner.pool import Pool, estimate, flows, settled
 
+FEW = 24
+"""Sizes that are looked at at a time."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """The cheapest base and what each size costs."""
+    """The cheapest base and what the sizes cost that were looked at."""
 
     replicas: int
-    costs: tuple[float, ...]
-    """Mean cost of base and pool for 0, 1, 2 … replicas, in workers of the pool."""
+    costs: Mapping[int, float]
+    """By the number of replicas, rising."""
+    sizes: range
+    """Those that may be chosen."""
+
+
+def cheapest(cost: Callable[[int], float], sizes: range, *, few: int = FEW) -> Base:
+    """The size with the smallest cost, the smaller one where two cost the same.
+
+    More than `few` sizes are looked at in steps that become finer around the best: the cost falls and then rises with
+    the base, but for a bump where the pool is at its maximum.
+    """
+    costs: dict[int, float] = {}
+    near = sizes
+    while True:
+        step = -(-len(near) // few)
+        for size in near[::step]:
+            if size not in costs:
+                costs[size] = cost(size)
+        best = min(near[::step], key=costs.__getitem__)
+        if step == 1:
+            return Base(replicas=best, costs=dict(sorted(costs.items())), sizes=sizes)
+        near = range(max(best - step, near[0]), min(best + step, near[-1]) + 1)
 
 
 def best_base(pools: Sequence[tuple[float, Pool]], price: float, *, most: int | None = None) -> Base:
     """The cheapest base for times of different rates: (share of the time, the pool at that rate).
 
-    `price` is that of a replica over that of a worker of the pool, for the same time. Every size up to `most` (by
-    default what the highest rate can use) is computed: the cost need not fall and then rise.
+    `price` is that of a replica over that of a worker of the pool, for the same time; costs are means in workers of
+    the pool. Every size up to `most` (by default what the highest rate can use) is computed.
     """
     if most is None:
         load = max(pool.load for _, pool in pools)
@@ -36,30 +60,29 @@ def best_base(pools: Sequence[tuple[float, Pool]], price: float, *, most: int | 
         billed = (share * estimate(replace(pool, dedicated=replicas)).billed for share, pool in pools)
         return replicas * price + math.fsum(billed)
 
-    costs = tuple(cost(replicas) for replicas in range(most + 1))
-    return Base(replicas=costs.index(min(costs)), costs=costs)
+    return cheapest(cost, range(most + 1), few=most + 1)
 
 
 def confirmed(base: Base, simulated: Callable[[int], float]) -> Base:
     """The cheapest of the closed form's choice and its neighbours by simulation; goes on while an end is cheapest.
 
-    `simulated` gives the mean cost for a number of replicas, in the same unit; use the same requests for all of them.
+    `simulated` gives the cost of a number of replicas, in the same unit; use the same requests for all of them. The
+    costs are then of those alone.
     """
-    costs = list(base.costs)
     known: dict[int, float] = {}
 
     def at(replicas: int) -> float:
         if replicas not in known:
-            known[replicas] = costs[replicas] = simulated(replicas)
+            known[replicas] = simulated(replicas)
         return known[replicas]
 
     best = base.replicas
     while True:
-        near = [replicas for replicas in (best - 1, best, best + 1) if 0 <= replicas < len(costs)]
-        cheapest = min(near, key=at)
-        if cheapest == best:
-            return Base(replicas=best, costs=tuple(costs))
-        best = cheapest
+        near = [replicas for replicas in (best - 1, best, best + 1) if replicas in base.sizes]
+        found = min(near, key=at)
+        if found == best:
+            return replace(base, replicas=best, costs=dict(sorted(known.items())))
+        best = found
 
 
 def worth(pool: Pool) -> tuple[float, ...]:

@@ -7,13 +7,15 @@ exceeds the ratio of the prices. Nothing is recommended that the arithmetic does
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
 from baseload.planner.errors import UsageError
 from baseload.planner.pool import Assumption
+from baseload.planner.pool.base import cheapest as cheapest_of
 from baseload.planner.pool.erlang import refused_share
 from baseload.planner.prices import Price, PriceBook, unpriced
 from baseload.planner.targets.aws import WAKE_S, LambdaSagemaker, beside_instances, function
@@ -21,9 +23,6 @@ from baseload.planner.targets.bill import Bill, Demand, Tally
 from baseload.planner.targets.runpod import RunpodPod, disks
 from baseload.planner.targets.runpod import shared as shared_by_pods
 from baseload.planner.targets.workers import Fleet, Times, dedicated_in, dedicated_mean, missing, worker_time
-
-FEW = 24
-"""Bases that are evaluated at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +83,29 @@ class Hybrid:
 
 def hybrid(target: Hybrid, demand: Demand, book: PriceBook, times: Times = worker_time) -> Bill:
     """The bill at the given base, that of a schedule, or the cheapest."""
-    if target.base is not None or demand.scheduled:
-        return _bill(target, demand, book, target.base or 0, times)
-    return cheapest(bills_by_base(target, demand, book))
+    if target.base is None and not demand.scheduled:
+        return cheapest(target, demand, book)
+    return _bill(target, demand, book, target.base or 0, times)
 
 
-def bills_by_base(target: Hybrid, demand: Demand, book: PriceBook) -> tuple[Bill, ...]:
-    """The bases around the cheapest, by rising base; all that serve everything where they are few.
+def cheapest(target: Hybrid, demand: Demand, book: PriceBook) -> Bill:
+    """The smallest month of those that serve all, by the closed form.
 
-    That of a schedule alone where there is one.
-    Many bases are looked at in steps that become finer around the best: the bill falls and then rises with the base,
-    but for a bump where the burst is at its maximum. Raises UsageError where a side has no price or a figure is
-    missing.
+    Raises UsageError where a side has no price or a figure is missing.
+    """
+    made: dict[int, Bill] = {}
+
+    def usd(base: int) -> float:
+        bill = made[base] = _bill(target, demand, book, base)
+        return math.inf if bill.impossible else float(bill.at_least_usd)
+
+    return made[cheapest_of(usd, sizes(target, demand, book)).replicas]
+
+
+def sizes(target: Hybrid, demand: Demand, book: PriceBook) -> range:
+    """The bases from the smallest that serves everything to one beyond which the burst has next to nothing to do.
+
+    Raises UsageError where none can be chosen: a side has no price, or a figure is missing.
     """
     for side in (target.dedicated, target.burst):
         row = side.price(book)
@@ -107,36 +117,10 @@ def bills_by_base(target: Hybrid, demand: Demand, book: PriceBook) -> tuple[Bill
             "the cheapest base is unknown: it needs `performance: {service_time, cold_start}`",
             hint="measure both, or give the base",
         )
-    if demand.scheduled:
-        return (hybrid(target, demand, book),)
-    made: dict[int, Bill] = {}
-
-    def bill(base: int) -> Bill:
-        if base not in made:
-            made[base] = _bill(target, demand, book, base)
-        return made[base]
-
-    bases = range(*_bounds(target, demand))
-    while True:
-        step = -(-len(bases) // FEW)
-        tried = [bill(base) for base in bases[::step]]
-        if step == 1:
-            return tuple(tried)
-        best = bases[::step][tried.index(cheapest(tried))]
-        bases = range(max(best - step, bases[0]), min(best + step, bases[-1]) + 1)
-
-
-def cheapest(bills: Sequence[Bill]) -> Bill:
-    """The one with the smallest month among those that serve all; the smaller base where two cost the same."""
-    return min(bills, key=lambda bill: (bool(bill.impossible), bill.at_least_usd))
-
-
-def _bounds(target: Hybrid, demand: Demand) -> tuple[int, int]:
-    """The smallest base that serves everything, and one beyond which the burst has next to nothing to do."""
     peak = max(part.requests_per_day for part in demand.in_parts())
-    workers = float(peak / 86_400 * (demand.service_s or 0)) / demand.concurrency
+    workers = float(peak / 86_400 * demand.service_s) / demand.concurrency
     serves = max(int(workers) + 1 - target.burst_max, 0)
-    return serves, max(int(workers + 4 * workers**0.5) + 3, serves + 1)
+    return range(serves, max(int(workers + 4 * workers**0.5) + 3, serves + 1))
 
 
 def _bill(target: Hybrid, demand: Demand, book: PriceBook, base: int, times: Times = worker_time) -> Bill:
