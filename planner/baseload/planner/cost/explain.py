@@ -247,6 +247,10 @@ def _number(value: Decimal) -> str:
 def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sensitivity]:
     expected = cost.monthly_usd.expected
     assert expected is not None, "asked for known months only"
+    if cost.bill is not None and cost.bill.base is not None:
+        from baseload.planner.cost.target import at_base
+
+        spec = at_base(spec, cost.bill.base)
     moves = Decimal(1)
     if cost.simulation is not None and cost.simulation.closed_form_usd:  # like with like, of workers that come and go
         moves = others_move(cost.lines, expected, cost.simulation.closed_form_usd)

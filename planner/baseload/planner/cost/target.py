@@ -6,6 +6,7 @@ not known is named and never zero. What is billed once for the whole stack is in
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import UsageError
 from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated_on
 from baseload.planner.pool import Assumption, Pool
+from baseload.planner.pool.base import Base, confirmed
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.simulated.fleet import Seen, as_seen, moved, moves
 from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
@@ -30,7 +32,7 @@ from baseload.planner.targets.aws import ANSWER_S, OVERLOADED, LambdaSagemaker, 
 from baseload.planner.targets.bill import Bill, Counted, Demand
 from baseload.planner.targets.demand import demand_of, quiet
 from baseload.planner.targets.hardware import hardware_of
-from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.hybrid import Hybrid, sizes
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
@@ -63,12 +65,17 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     except UsageError as error:  # a hybrid whose cheapest base is not known
         bill = Bill(target="", unknown=("target",))
         problems = [_as_warning(item, spec) for item in error.diagnostics]
-    chosen = isinstance(spec.target, Hybrid) and spec.target.base is None
-    if isinstance(spec.target, Hybrid) and bill.base is not None:
-        spec = replace(spec, target=replace(spec.target, base=bill.base))
+    base = None if bill.base is None else _base(spec, bill.base)
+    found = _confirmed(spec, bill, book, seed)
+    if found is not None:
+        base = _confirmed_base(found, seed)
+        spec = at_base(spec, found.replicas)
+        bill = bill_of(_target(spec), _demand(spec), book)
+    elif bill.base is not None:
+        spec = at_base(spec, bill.base)
     unknown = tuple(dict.fromkeys((*missing, *bill.unknown)))
     known = not unknown and not bill.unpriced and not bill.impossible
-    month = _Simulated(spec, book, seed) if known else None
+    month = _Simulated(spec, book, seed, () if found is None else (_CHOSEN,)) if known else None
     closed, bill = bill, month.bill if month is not None and month.bill is not None else bill
     total = bill.at_least_usd if known else None
     lines = () if bill.impossible else bill.lines
@@ -84,7 +91,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     off = error_of_bill(bill, total, worst_usd, book.month_hours, sure_to)
     span = spread(spec, month_usd, total, guess, off)
     response = None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share)
-    assumptions = (*_assumptions(spec, bill, guess, book.month_hours, chosen=chosen), *off.told())
+    assumptions = (*_assumptions(spec, bill, guess, book.month_hours, base), *off.told())
     return Cost(
         target=_name(_target(spec)),
         monthly_usd=span.usd,
@@ -129,22 +136,100 @@ def target_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) 
         return None
     if bill.impossible or bill.monthly_usd is None or seed is None:
         return None if bill.impossible else bill.monthly_usd
-    if isinstance(spec.target, Hybrid):
-        spec = replace(spec, target=replace(spec.target, base=bill.base))
-    return (_Simulated(spec, book, seed).bill or bill).monthly_usd
+    found = _confirmed(spec, bill, book, seed)
+    if found is not None:
+        spec = at_base(spec, found.replicas)
+        bill = bill_of(_target(spec), _demand(spec), book)
+    elif bill.base is not None:
+        spec = at_base(spec, bill.base)
+    return (_Simulated(spec, book, seed, () if found is None else (_CHOSEN,)).bill or bill).monthly_usd
 
 
+# ------------------------------------------------------------------------------------------------- a hybrid's base
+SIZES = 8
+"""Bases that are simulated at most, or one more: a plan may take a few seconds for them."""
+
+_CHOSEN = "the base is chosen among simulated sizes"
+
+
+def at_base(spec: ModelSpec, base: int) -> ModelSpec:
+    """The spec of a hybrid with that base."""
+    assert isinstance(spec.target, Hybrid), "has a base"
+    return replace(spec, target=replace(spec.target, base=base))
+
+
+def with_base(spec: ModelSpec, book: PriceBook, seed: int) -> ModelSpec:
+    """A hybrid without a base with the one that its plan recommends; else the spec."""
+    if not isinstance(spec.target, Hybrid) or spec.target.base is not None or spec.schedule is not None:
+        return spec
+    guess = _estimated(spec, book)
+    timed = replace(spec, performance=guess.expected) if guess else spec
+    try:
+        bill = bill_of(_target(timed), _demand(timed), book)
+    except UsageError:  # the month says so
+        return spec
+    found = _confirmed(timed, bill, book, seed)
+    return spec if bill.base is None else at_base(spec, bill.base if found is None else found.replicas)
+
+
+def _confirmed(spec: ModelSpec, bill: Bill, book: PriceBook, seed: int | None) -> Base | None:
+    """The base of the smallest simulated month, of the bill's and its neighbours', each with the same requests.
+
+    Costs are dollars a month. None where the spec names its base, the month is not known, or too dense to simulate.
+    """
+    target = _target(spec)
+    if not isinstance(target, Hybrid) or target.base is not None or spec.schedule is not None or seed is None:
+        return None
+    if bill.base is None or bill.monthly_usd is None or bill.impossible or not _demand(spec).requests_per_day:
+        return None
+
+    def usd(base: int) -> float:
+        one = at_base(spec, base)
+        pool = fleet_pool(one, book)
+        month = None if pool is None else month_of(one, pool, seed, beside_workers(one, book), to_the_end=True)
+        return math.inf if month is None else float(bill_seen(one, book, Seen.in_month(month)).at_least_usd)
+
+    by_formula = Base(replicas=bill.base, costs={}, sizes=sizes(target, _demand(spec), book))
+    return None if math.isinf(usd(bill.base)) else confirmed(by_formula, usd, most=SIZES)
+
+
+def _base(spec: ModelSpec, replicas: int) -> Assumption:
+    value = f"{replicas} replica{'' if replicas == 1 else 's'}"
+    if spec.schedule is not None:
+        return Assumption(name="base", value=f"{value} at most", source="spec; the most of its schedule")
+    if isinstance(spec.target, Hybrid) and spec.target.base is not None:
+        return Assumption(name="base", value=value, source="spec")
+    return Assumption(
+        name="base",
+        value=value,
+        source="default; the cheapest by the closed form, since the spec names none",
+        errs="up to an eighth high where another size is cheaper: `deploy plan --exact` simulates its neighbours",
+    )
+
+
+def _confirmed_base(found: Base, seed: int | None) -> Assumption:
+    months = ", ".join(
+        f"{size}: {'overloaded' if math.isinf(usd) else f'${usd:,.2f}'}" for size, usd in found.costs.items()
+    )
+    return Assumption(
+        name="base",
+        value=f"{found.replicas} replica{'' if found.replicas == 1 else 's'}",
+        source=f"measured; the cheapest simulated month with seed {seed}, the same requests for all sizes ({months})",
+    )
+
+
+# -------------------------------------------------------------------------------------------------- simulated months
 class _Simulated:
     """The expected month by simulation, where the closed form is in doubt and a seed is given."""
 
-    def __init__(self, spec: ModelSpec, book: PriceBook, seed: int | None) -> None:
+    def __init__(self, spec: ModelSpec, book: PriceBook, seed: int | None, why: tuple[str, ...] = ()) -> None:
         self.spec, self.seed, self.bill, self.month = spec, seed, None, None
         self.pool, time = _workers(spec, book)
         self._fixed = 0.0 if self.pool is None else beside_workers(spec, book)
-        self.doubts = () if self.pool is None else in_doubt(spec, self.pool, fixed=self._fixed)
+        self.doubts = () if self.pool is None else in_doubt(spec, self.pool, fixed=self._fixed) or why
         if not self.doubts or seed is None or self.pool is None:
             return
-        self.month = month_of(spec, self.pool, seed, self._fixed)
+        self.month = month_of(spec, self.pool, seed, self._fixed, to_the_end=bool(why))
         if self.month is not None:
             self.bill = bill_of(_target(spec), _demand(spec), book, as_seen(Seen.in_month(self.month)))
             self._moves = moves(self.month, time, book.month_hours)
@@ -398,24 +483,16 @@ def _hybrid_hour(target: Hybrid, book: PriceBook) -> Decimal | None:
 
 
 # ------------------------------------------------------------------------------------------------------ explanations
-def _base(replicas: int, *, scheduled: bool, chosen: bool) -> Assumption:
-    value = f"{replicas} replica{'' if replicas == 1 else 's'}"
-    if scheduled:
-        return Assumption(name="base", value=f"{value} at most", source="spec; the most of its schedule")
-    source = "default; the cheapest, since the spec names none" if chosen else "spec"
-    return Assumption(name="base", value=value, source=source)
-
-
 def _assumptions(
-    spec: ModelSpec, bill: Bill, guess: Estimated | None, month_hours: Decimal, *, chosen: bool
+    spec: ModelSpec, bill: Bill, guess: Estimated | None, month_hours: Decimal, base: Assumption | None
 ) -> tuple[Assumption, ...]:
     found = [Assumption(name="month", value=f"{month_hours} h", source="default; convention")]
     if spec.schedule is not None:
         profile = profile_of(spec.traffic) if spec.traffic else None
         of = "replicas of the base" if isinstance(spec.target, Hybrid) else "minimum of workers"
         found.append(assumption(spec.schedule, of=of, log=profile is not None and overlays_a_log(profile)))
-    if bill.base is not None:
-        found.append(_base(bill.base, scheduled=spec.schedule is not None, chosen=chosen))
+    if base is not None:
+        found.append(base)
     if spec.traffic is not None and spec.traffic.requests_per_day and _depends_on_traffic(_target(spec)):
         told = {item.name: item for item in guess.assumptions} if guess else {}
         found += [told.pop(item.name, item) for item in _figures(spec)] + list(told.values())

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of
+from baseload.planner.cost.target import at_base
 from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.targets.aws import (
     SCALE_IN_S,
@@ -62,8 +63,8 @@ class _Workers:
 def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantity]:
     """Of every line, steps of one price added up, in the order of the bill; the workers together at the end."""
     assert cost.method is not None, "known with the month"
-    if isinstance(spec.target, Hybrid) and cost.bill is not None:
-        spec = replace(spec, target=replace(spec.target, base=cost.bill.base))
+    if cost.bill is not None and cost.bill.base is not None:
+        spec = at_base(spec, cost.bill.base)
     sums: dict[str, Decimal] = {}
     units: dict[str, str] = {}
     for line in cost.lines:

@@ -63,11 +63,11 @@ def best_base(pools: Sequence[tuple[float, Pool]], price: float, *, most: int | 
     return cheapest(cost, range(most + 1), few=most + 1)
 
 
-def confirmed(base: Base, simulated: Callable[[int], float]) -> Base:
+def confirmed(base: Base, simulated: Callable[[int], float], *, most: int | None = None) -> Base:
     """The cheapest of the closed form's choice and its neighbours by simulation; goes on while an end is cheapest.
 
     `simulated` gives the cost of a number of replicas, in the same unit; use the same requests for all of them. The
-    costs are then of those alone.
+    costs are then of those alone, `most` of them at most or a few more.
     """
     known: dict[int, float] = {}
 
@@ -80,7 +80,8 @@ def confirmed(base: Base, simulated: Callable[[int], float]) -> Base:
     while True:
         near = [replicas for replicas in (best - 1, best, best + 1) if replicas in base.sizes]
         found = min(near, key=at)
-        if found == best:
+        if found == best or len(known) >= (most or math.inf):
+            best = found
             return replace(base, replicas=best, costs=dict(sorted(known.items())))
         best = found
 

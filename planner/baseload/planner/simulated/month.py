@@ -237,18 +237,25 @@ def first_try(pool: Pool, demand: Demand, seed: int, fixed: float = 0.0) -> Firs
 
 @cache
 def simulated_month(
-    pool: Pool, demand: Demand, *, seed: int = 1, requests: int | None = None, fixed: float = 0.0
+    pool: Pool,
+    demand: Demand,
+    *,
+    seed: int = 1,
+    requests: int | None = None,
+    fixed: float = 0.0,
+    to_the_end: bool = False,
 ) -> SimulatedMonth | None:
     """The month, uncompiled; None where the fewest replications take much more than `requests`, or nothing comes.
 
-    Without `requests` there are as many as it takes, `REQUESTS` or so at most. `fixed` is what is billed beside the
-    pool, in workers of it. Kept: one demand is asked for again at other prices.
+    Without `requests` there are as many as it takes, `REQUESTS` or so at most; all of them `to_the_end`, so that pools
+    are compared on the same ones. `fixed` is what is billed beside the pool, in workers of it. Kept: one demand is
+    asked for again at other prices.
     """
-    tried = first_try(pool, demand, seed, fixed) if requests is None else None
+    tried = first_try(pool, demand, seed, fixed) if requests is None and not to_the_end else None
     sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS, fixed)
     if sample is None:
         return None
-    runs = tried.runs if tried else tuple(sample.runs(seed))
+    runs = tried.runs if tried else tuple(sample.runs(seed, fewest=sample.most if to_the_end else FEWEST))
     billed = [run.billed for run in runs]
     half = half_width(billed)
     assert half is not None, "never fewer than two replications"

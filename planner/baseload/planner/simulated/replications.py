@@ -193,6 +193,12 @@ def replications(
         raise UsageError.of(
             "simulate/requests", f"cannot simulate {requests} requests", hint=f"1 or more, for instance {REQUESTS}"
         )
+    given = spec
+    if isinstance(spec.target, Hybrid):
+        from baseload.planner.cost.target import with_base
+
+        spec = with_base(spec, book, seed)
+    to_the_end = spec is not given  # as its sizes were compared
     cost = cost_of(spec, book)
     spec = as_costed(spec, cost)
     traffic = _known(spec, cost)
@@ -201,7 +207,7 @@ def replications(
     if traffic.batch:
         setup = _batch_setup(spec, traffic, pool, cost, requests, seed)
     else:
-        setup = _setup(spec, pool, cost, workers, requests, seed)
+        setup = _setup(spec, pool, cost, workers, requests, seed, to_the_end=to_the_end)
     runs = setup.runs
     told = () if pool.rejects_at_cap else runs  # when its workers start and stop is not known
     return Replications(
@@ -371,14 +377,16 @@ def _overloaded(spec: ModelSpec, cost: Cost, why: str) -> BaseloadError:
     return _refused(spec, "simulate/overload", f"{why}; the queue grows without end, all workers are always on", hint)
 
 
-def _setup(spec: ModelSpec, pool: Pool, cost: Cost, workers: Workers, requests: int | None, seed: int) -> _Setup:
+def _setup(
+    spec: ModelSpec, pool: Pool, cost: Cost, workers: Workers, requests: int | None, seed: int, *, to_the_end: bool
+) -> _Setup:
     """What the plan simulates where it does, with its pool's rules."""
     demand = demand_of(spec)
     profile = demand.profile
     if not pool.rejects_at_cap and profile.mean_per_s * pool.service_s >= pool.slots:
         load = profile.mean_per_s * pool.service_s
         raise _overloaded(spec, cost, f"its traffic keeps {load:,.1f} requests in service, and {pool.slots:,} fit")
-    tried = first_try(pool, demand, seed, workers.fixed) if requests is None else None
+    tried = first_try(pool, demand, seed, workers.fixed) if requests is None and not to_the_end else None
     sample = tried.sample if tried else sample_of(pool, demand, requests or REQUESTS, workers.fixed)
     whole = whole_patterns(pool, demand, requests or REQUESTS)
     if sample is None:
@@ -390,7 +398,8 @@ def _setup(spec: ModelSpec, pool: Pool, cost: Cost, workers: Workers, requests: 
             f"{whole.taken} are {needed:,}",
             f"--requests {needed}; a part of them may do, and the plan's closed form needs none",
         )
-    runs = tried.runs if tried else tuple(sample.runs(seed, fast=_compiled(FEWEST * sample.requests)))
+    fewest = sample.most if to_the_end else FEWEST
+    runs = tried.runs if tried else tuple(sample.runs(seed, fewest=fewest, fast=_compiled(fewest * sample.requests)))
 
     def begin(seed: int, from_s: float, until_s: float) -> Simulated:
         return simulate(

@@ -86,9 +86,12 @@ def interval_percent(month: SimulatedMonth) -> Decimal:
     return _percent(month.half_width)
 
 
-def month_of(spec: ModelSpec, pool: Pool, seed: int, fixed: float = 0.0) -> SimulatedMonth | None:
+def month_of(
+    spec: ModelSpec, pool: Pool, seed: int, fixed: float = 0.0, *, to_the_end: bool = False
+) -> SimulatedMonth | None:
     """The expected month; None where its traffic is too dense to simulate. `fixed` is billed beside the pool."""
-    return simulated_month(as_simulated(pool, spec), demand_of(spec), seed=seed, fixed=fixed)
+    demand = demand_of(spec)
+    return simulated_month(as_simulated(pool, spec), demand, seed=seed, fixed=fixed, to_the_end=to_the_end)
 
 
 def told(spec: ModelSpec, month: SimulatedMonth, why: tuple[str, ...], closed_form_usd: Decimal | None) -> Simulation:
