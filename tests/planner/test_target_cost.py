@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from baseload.planner.cost import Cost, cents, cost_of, expected_month_usd
 from baseload.planner.cost.target_explain import quantities
 from baseload.planner.plan import Plan, make_plan
-from baseload.planner.pool import SOURCES
+from baseload.planner.pool import SOURCES, Pool
 from baseload.planner.prices import bundled
+from baseload.planner.simulated.replications import replications
+from baseload.planner.simulator import simulate
 from baseload.planner.spec.model import (
     Batch,
     Container,
@@ -283,6 +285,50 @@ def test_a_base_by_schedule_is_billed_in_its_hours_and_explained() -> None:
     assert bound.quantity == base.quantity
     silent = cost_of(spec(TARGETS["hybrid"], None, schedule=office), BOOK)
     assert (silent.monthly_usd.expected, silent.at_least_usd) == (None, D("473.63"))
+
+
+def test_a_base_is_recommended_among_simulated_neighbours() -> None:
+    """0.74 requests in service on average, cold starts of 20 s, idle for 5 s: the closed form counts too few."""
+    burst = Side(provider="runpod", product="serverless", gpu="ADA_48_PRO")
+    target = Hybrid(
+        dedicated=Side(provider="runpod", product="pod", gpu="NVIDIA L40S", tier="secure"),
+        burst=burst,
+        burst_max=8,
+        idle_timeout_s=D(5),
+    )
+    times = Performance(service_time_s=D(8), cold_start_s=D(20))
+    open_spec = spec(target, Traffic(requests_per_day=D(8_000)), performance=times)
+    by_formula, simulated = cost_of(open_spec, BOOK), cost_of(open_spec, BOOK, seed=1)
+    assert by_formula.bill is not None
+    assert simulated.bill is not None
+    assert (by_formula.bill.base, simulated.bill.base) == (1, 2)
+    base = {item.name: item for item in simulated.assumptions}["base"]
+    assert (base.value, base.kind) == ("2 replicas", "measured")
+    assert "seed 1" in base.source
+    months = {int(size): D(usd.replace(",", "")) for size, usd in re.findall(r"(\d+): \$([\d,]+\.\d\d)", base.source)}
+    assert list(months) == [0, 1, 2, 3]
+    assert months[2] == simulated.monthly_usd.expected == min(months.values())
+    assert simulated.simulation is not None
+    assert expected_month_usd(open_spec, BOOK, seed=1) == months[2]
+    again = replications(open_spec, BOOK, seed=1).bill["total"].usd
+    assert again.simulated == pytest.approx(float(months[2]), abs=0.02)
+    # Another week agrees, with a pool and prices of its own.
+    pool = Pool(
+        arrivals_per_s=8_000 / 86_400,
+        service_s=8,
+        cold_start_s=20,
+        start_delay_s=0,
+        idle_timeout_s=5,
+        workers_max=8,
+        increment_s=1,
+    )
+    for size in (1, 2):
+        seen = simulate(replace(pool, dedicated=size), requests=150_000, seed="another")
+        usd = 730 * (size * 1.09 + seen.billed * 0.00053 * 3600)
+        assert float(months[size]) == pytest.approx(usd, rel=0.02)
+    given_base = cost_of(replace(open_spec, target=replace(target, base=1)), BOOK)
+    told = [{item.name: item.kind for item in cost.assumptions}["base"] for cost in (by_formula, given_base)]
+    assert told == ["default", "spec"]
 
 
 def test_a_batch_elsewhere_is_unknown_and_says_so() -> None:
