@@ -369,3 +369,34 @@ def test_other_columns_are_refused(tmp_path: Path, header: str) -> None:
 
 def test_the_bundled_files_have_all_columns() -> None:
     assert set(REQUIRED) < set(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            "aws,sagemaker-realtime,ml.g5.12xlarge,gpu-hour,1.5",  # four of them: a quarter of the bill
+            "aws/sagemaker-realtime/ml.g5.12xlarge is billed per instance-hour, not per gpu-hour",
+        ),
+        ("aws,lambda,arm64,second,0.00001", "aws/lambda/arm64 is billed per gb-second, not per second"),
+        ("aws,egress,internet,gb-month,0.05", "aws/egress/internet is billed per gb, not per gb-month"),
+        ("modal,serverless,X100,core-month,1", "unit 'core-month' is none of"),
+        ("modal,serverless,X100,gb,1", "is billed per gpu-hour or core-hour or gib-hour, not per gb"),
+        ("aws,sagemaker-realtime,ml.g5.12xlarge,instance-second,0.002", None),
+        ("aws,lambda,requests,request,0.0000002", None),
+        ("premai,contract,any,month,5000", None),
+    ],
+)
+def test_a_negotiated_price_counts_what_is_billed(tmp_path: Path, row: str, reason: str | None) -> None:
+    (tmp_path / "prices").mkdir()
+    file = tmp_path / "prices" / "own.csv"
+    file.write_text(f"provider,product,gpu,unit,usd,read,source\n{row},2026-11-01,contract\n", encoding="utf-8")
+    if reason is None:
+        assert with_negotiated(bundled(), tmp_path).name == "bundled+prices"
+        return
+    with pytest.raises(UsageError) as caught:
+        with_negotiated(bundled(), tmp_path)
+    (problem,) = caught.value.diagnostics
+    assert reason in problem.summary
+    assert problem.where is not None
+    assert (problem.where.file, problem.where.line) == (file, 2)

@@ -215,6 +215,18 @@ def test_an_overloaded_instance_says_since_when_and_what_would_do() -> None:
     assert found.hint == "raise `instances.max` to 6 or more"
 
 
+def test_an_instance_has_to_be_provisioned_before_it_loads_a_model() -> None:
+    """14.5 GB: 302 s + (14.5 − 16.1) × (360 − 302) ÷ (141 − 16.1) = 301.3 s, three digits; half and twice as the band."""
+    served = Model(id="mistralai/Mistral-7B-Instruct-v0.3", parameters=D("7.25e9"))
+    tokens = Traffic(requests_per_day=D(5_000), tokens=Tokens(prompt=D(512), output=D(128)))
+    one = spec(LambdaSagemaker(instance="ml.g5.xlarge", instances_max=2), tokens, serves=served)
+    (start,) = (
+        item for item in cost_of(replace(one, performance=Performance()), BOOK).assumptions if item.name == "cold_start"
+    )
+    assert start.value == "301 s (151 to 603 s)"
+    assert start.kind == "estimated"
+
+
 def test_throttling_says_how_many_slots_would_do() -> None:
     """20,000 a day × 1.8 s are 0.4167 in service: Erlang B of one slot is 0.4167 ÷ 1.4167 = 29.41 %; of 5 slots
     0.000069, of 4 0.00083."""

@@ -391,8 +391,9 @@ def _target(spec: ModelSpec) -> Target:
 
 
 def _estimated(spec: ModelSpec, book: PriceBook) -> Estimated | None:
-    hardware = hardware_of(_target(spec), book)
-    return estimated_on(spec, hardware.cards, max(hardware.gpu_count, 1))
+    hardware, target = hardware_of(_target(spec), book), _target(spec)
+    instance = isinstance(target, LambdaSagemaker)
+    return estimated_on(spec, hardware.cards, max(hardware.gpu_count, 1), instance=instance)
 
 
 def _demand(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> Demand:

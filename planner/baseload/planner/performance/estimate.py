@@ -27,7 +27,17 @@ from baseload.planner.performance.gpus import POOLS
 from baseload.planner.performance.memory import OVERHEAD_GIB, USABLE_SHARE
 from baseload.planner.performance.models import Shape, shape_of
 from baseload.planner.pool import Assumption
-from baseload.planner.spec.model import VLLM_CONCURRENCY, FlashBoot, Model, ModelSpec, Performance, Precision, Tokens
+from baseload.planner.spec.model import (
+    VLLM_CONCURRENCY,
+    Auto,
+    FlashBoot,
+    Model,
+    ModelSpec,
+    Performance,
+    Precision,
+    RunpodTarget,
+    Tokens,
+)
 
 BYTES_READ = {Precision.FP16: 2.0, Precision.FP8: 1.0, Precision.INT4: 0.56}
 """Per weight, scales of 4-bit formats included (4.5 bits)."""
@@ -53,6 +63,9 @@ CACHED_GB_PER_S = 2.0
 SNAPSHOT_GB_PER_S = 6.0
 START_S, START_S_PER_GB = 8.0, 0.25
 RESTORE_S = 1.0
+INSTANCE_STARTS = ((16.1, 302), (141.0, 360))
+"""Of SageMaker, (GB of weights, seconds) from no instance to the first answer: 5.03 and 6.00 minutes for Llama 3.1 8B
+and 70B in an AWS blog on scaling to zero (read 2026-11-21), which does not say the precision: taken as fp16."""
 
 _GB = 1e9
 _GIB = 2**30
@@ -104,6 +117,8 @@ def concurrency_source(spec: ModelSpec) -> str:
     source = spec.source_of("performance", "concurrency")
     if source == "spec" or not isinstance(spec.serves, Model) or spec.performance.concurrency != VLLM_CONCURRENCY:
         return source
+    if not isinstance(spec.target, RunpodTarget | Auto):
+        return "default; what RunPod's vLLM worker takes, here too: measure what another server does"
     return "default; what RunPod's vLLM worker takes, sent as MAX_CONCURRENCY"
 
 
@@ -272,9 +287,17 @@ def estimated(spec: ModelSpec) -> Estimated | None:
 
 
 def estimated_on(
-    spec: ModelSpec, cards: Sequence[Card], gpu_count: int, *, flashboot: FlashBoot = FlashBoot.OFF
+    spec: ModelSpec,
+    cards: Sequence[Card],
+    gpu_count: int,
+    *,
+    flashboot: FlashBoot = FlashBoot.OFF,
+    instance: bool = False,
 ) -> Estimated | None:
-    """As `estimated`, on so many of any of these cards; with none of them nothing can be said of the service time."""
+    """As `estimated`, on so many of any of these cards; with none of them nothing can be said of the service time.
+
+    A worker that is an `instance` of SageMaker has to be provisioned first.
+    """
     given, model = spec.performance, spec.serves
     if not isinstance(model, Model):
         return None
@@ -283,7 +306,7 @@ def estimated_on(
     if given.service_time_s is None and tokens is not None and cards:
         found = _with_service_time(found, spec, model, tokens, cards, gpu_count)
     if given.cold_start_s is None:
-        found = _with_cold_start(found, model, flashboot)
+        found = _with_instance_start(found, model) if instance else _with_cold_start(found, model, flashboot)
     return found if found.assumptions else None
 
 
@@ -361,6 +384,32 @@ def _with_cold_start(found: Estimated, model: Model, flashboot: FlashBoot) -> Es
                 f"{_seconds(states.snapshot_s)} s",
                 errs="either way: measure it; 277 s were seen on RunPod where vLLM compiled and profiled at each start "
                 "(vllm-project/vllm issue 44881, 2026-06)",
+            ),
+        ),
+    )
+
+
+def _with_instance_start(found: Estimated, model: Model) -> Estimated:
+    """Between and beyond what AWS measured, by the size of the weights; from half of it to twice."""
+    (small_gb, small_s), (large_gb, large_s) = INSTANCE_STARTS
+    gb = weights_gb(model)
+    start_s = small_s + (gb - small_gb) * (large_s - small_s) / (large_gb - small_gb)
+
+    def with_start(performance: Performance, seconds: float) -> Performance:
+        return replace(performance, cold_start_s=_seconds(seconds))
+
+    return Estimated(
+        expected=with_start(found.expected, start_s),
+        fast=with_start(found.fast, start_s / 2),
+        slow=with_start(found.slow, start_s * 2),
+        assumptions=(
+            *found.assumptions,
+            Assumption(
+                name="cold_start",
+                value=f"{_seconds(start_s)} s ({_seconds(start_s / 2)} to {_seconds(start_s * 2)} s)",
+                source=f"estimated; an instance with {gb:.3g} GB of weights, between {small_s} s for {small_gb} GB and "
+                f"{large_s} s for {large_gb} GB in AWS's own tests of scaling from zero",
+                errs="either way: measure it",
             ),
         ),
     )

@@ -320,7 +320,7 @@ def book_for(root: Path | None, named: str | None = None) -> PriceBook:
         return with_negotiated(bundled(), root) if root is not None else bundled()
     if named == BUNDLED or named in {file.stem for file in _seeds()} or not Path(named).exists():
         return book(named)
-    return bundled().with_rows(read_all(_files(named)), f"{BUNDLED}+{Path(named).name}")
+    return bundled().with_rows(read_all(_files(named), over=bundled()), f"{BUNDLED}+{Path(named).name}")
 
 
 def _seeds() -> list[Path]:
@@ -354,7 +354,7 @@ def with_negotiated(under: PriceBook, root: Path) -> PriceBook:
     Raises UsageError with the place of every bad row.
     """
     files = sorted((root / "prices").glob("*.csv"))
-    return under.with_rows(read_all(files), f"{under.name}+prices") if files else under
+    return under.with_rows(read_all(files, over=under), f"{under.name}+prices") if files else under
 
 
 def read(file: Path) -> list[Price]:
@@ -362,15 +362,21 @@ def read(file: Path) -> list[Price]:
     return read_all([file])
 
 
-def read_all(files: Sequence[Path], *, billed_by: Mapping[tuple[str, str], str] = BILLED_BY) -> list[Price]:
+def read_all(
+    files: Sequence[Path],
+    *,
+    billed_by: Mapping[tuple[str, str], str] = BILLED_BY,
+    over: PriceBook | None = None,
+) -> list[Price]:
     """The rows of CSV files, no two of which price the same thing.
 
     Raises UsageError with every bad row by file and line: no amount, zero, negative, infinite, in another currency, a
-    day that is none, an unknown unit or confidence, another unit than `billed_by` says, a second price for one thing.
+    day that is none, an unknown unit or confidence, another unit than `billed_by` says or than the book counts that
+    these rows go `over`, a second price for one thing.
     """
     from baseload.planner.prices.table import read_table
 
-    return read_table(files, billed_by)
+    return read_table(files, billed_by, over)
 
 
 def unpriced(provider: str, product: str, gpu: str) -> UsageError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from baseload.planner.diagnostics import Diagnostic, Location
 from baseload.planner.errors import UsageError
-from baseload.planner.prices import CONFIDENCES, UNITS, Price
+from baseload.planner.prices import CONFIDENCES, UNITS, Price, PriceBook
 
 REQUIRED = ("provider", "product", "gpu", "unit", "usd", "read", "source")
 COLUMNS = (
@@ -26,10 +26,16 @@ COLUMNS = (
 
 _CURRENCY = re.compile(r"[€£¥₹]|\b(?!USD\b)[A-Z]{3}\b")
 ALWAYS = "always"
+REQUESTS = ("request", "million-requests")
 
 
-def read_table(files: Sequence[Path], billed_by: Mapping[tuple[str, str], str]) -> list[Price]:
-    """The rows of the files in their order. Raises UsageError with every problem of all files."""
+def read_table(
+    files: Sequence[Path], billed_by: Mapping[tuple[str, str], str], over: PriceBook | None = None
+) -> list[Price]:
+    """The rows of the files in their order, to lie over a book or to be one.
+
+    Raises UsageError with every problem of all files.
+    """
     rows: list[Price] = []
     problems: list[Diagnostic] = []
     seen: dict[str, Location] = {}
@@ -38,6 +44,8 @@ def read_table(files: Sequence[Path], billed_by: Mapping[tuple[str, str], str]) 
             try:
                 row = _price(cells)
                 _demand_unit(row, billed_by)
+                if over is not None:
+                    _demand_what_is_counted(row, over)
             except ValueError as error:
                 problems.append(Diagnostic(code="prices/row", summary=f"not a price row: {error}", where=where))
                 continue
@@ -77,6 +85,24 @@ def _demand_unit(row: Price, billed_by: Mapping[tuple[str, str], str]) -> None:
         seconds, hourly = UNITS.get(wanted), row.usd_per_hour
         told = f": that is {hourly * seconds / 3600:.9f}" if hourly is not None and seconds is not None else ""
         raise ValueError(f"{row.provider}/{row.product} is priced per {wanted}, not per {row.unit}{told}")
+
+
+def _demand_what_is_counted(row: Price, over: PriceBook) -> None:
+    """The unit counts what the book counts of this thing, or else of the product; hours may be seconds."""
+    product = [known for known in over.of(row.provider) if known.product == row.product and known.withdrawn is None]
+    known = [other for other in product if other.gpu == row.gpu] or product
+    units = dict.fromkeys(other.unit for other in known)
+    if units and _counted(row.unit) not in map(_counted, units):
+        raise ValueError(
+            f"{row.provider}/{row.product}/{row.gpu} is billed per {' or '.join(units)}, not per {row.unit}"
+        )
+
+
+def _counted(unit: str) -> str:
+    """What a unit counts, however long or many of it."""
+    if unit in REQUESTS:
+        return "requests"
+    return f"{unit.rpartition('-')[0]} time" if UNITS[unit] is not None else unit
 
 
 def _duplicate(row: Price, where: Location, first: Location) -> Diagnostic:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
 
+from baseload.planner.performance.estimate import INSTANCE_STARTS
 from baseload.planner.pool import Assumption
 from baseload.planner.pool.erlang import refused_share
 from baseload.planner.prices import PriceBook
@@ -33,8 +34,8 @@ HTTP_API_LONGEST_S = 30
 HTTP_API_UNIT_BYTES = 512 * 1024
 LAMBDA_MEMORY_MB = range(128, 10_241)
 
-WAKE_S = (Decimal(302), Decimal(360))
-"""From zero instances to the first answer: 5.03 minutes (Llama 3.1 8B) and 6.00 (70B) in AWS's blog."""
+WAKE_S = tuple(Decimal(seconds) for _, seconds in INSTANCE_STARTS)
+"""From zero instances to the first answer, of a small and of a large model."""
 SCALE_OUT_S = Decimal(180)
 SCALE_IN_S = Decimal(900)
 
