@@ -216,7 +216,7 @@ def test_an_overloaded_instance_says_since_when_and_what_would_do() -> None:
 
 
 def test_an_instance_has_to_be_provisioned_before_it_loads_a_model() -> None:
-    """14.5 GB: 302 s + (14.5 − 16.1) × (360 − 302) ÷ (141 − 16.1) = 301.3 s, three digits; half and twice as the band."""
+    """14.5 GB: 302 s + (14.5 − 16.1) × (360 − 302) ÷ (141 − 16.1) = 301.3 s; half and twice as the band."""
     served = Model(id="mistralai/Mistral-7B-Instruct-v0.3", parameters=D("7.25e9"))
     tokens = Traffic(requests_per_day=D(5_000), tokens=Tokens(prompt=D(512), output=D(128)))
     one = spec(LambdaSagemaker(instance="ml.g5.xlarge", instances_max=2), tokens, serves=served)

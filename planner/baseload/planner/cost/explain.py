@@ -61,8 +61,8 @@ class Quantity:
 
     @property
     def hours(self) -> Decimal | None:
-        """Of seconds, for reading; None of any other unit."""
-        if not self.unit.endswith("-second"):
+        """Of seconds, for reading; None of any other unit, GB-seconds too."""
+        if not self.unit.endswith("-second") or self.unit == "GB-second":
             return None
         return (self.quantity / 3600).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
