@@ -263,7 +263,7 @@ def test_a_modal_model_is_estimated_on_its_card() -> None:
     assert cost.monthly_usd.low is not None
     assert cost.monthly_usd.expected is not None
     assert cost.monthly_usd.low < cost.monthly_usd.expected
-    assert {factor.name for factor in cost.factors} == {"service_time", "cold_start", "closed_form"}
+    assert {factor.name for factor in cost.factors} == {"service_time", "cold_start", "dispatch", "closed_form"}
 
 
 def test_pods_by_schedule_run_in_its_hours() -> None:

@@ -259,9 +259,19 @@ def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sen
         usd = expected_month_usd(other, book)
         if usd is not None and usd != expected:
             yield Sensitivity(assumption=assumption, step=step, change_usd=cents((usd - expected) * moves))
+    yield from _other_dispatch(cost)
     for assumption, step, change_usd in _by_line(spec, cost):
         if change_usd:
             yield Sensitivity(assumption=assumption, step=step, change_usd=change_usd)
+
+
+def _other_dispatch(cost: Cost) -> Iterator[Sensitivity]:
+    """The rule of dispatch that the platform may have and that moves the bill most: a factor of the range."""
+    usual = cost.monthly_usd.expected or Decimal(0)
+    changes = {item.value: item.monthly_usd - usual for item in cost.factors if item.name == "dispatch"}
+    rule = max(changes, key=lambda value: abs(changes[value]), default=None)
+    if rule is not None and changes[rule]:
+        yield Sensitivity(assumption="dispatch", step=rule, change_usd=changes[rule])
 
 
 def _steps(spec: ModelSpec) -> Iterator[tuple[str, str, ModelSpec]]:

@@ -6,7 +6,7 @@ range of recorded clients held stands in docs/traffic.md, "Sessions and bursts".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from baseload.planner.cost import (
     cents,
 )
 from baseload.planner.performance.estimate import Estimated
-from baseload.planner.pool import Assumption
+from baseload.planner.pool import Assumption, Dispatch
 from baseload.planner.spec.model import ModelSpec, Performance, Traffic
 
 Month = Callable[[ModelSpec, Decimal, Decimal | None], Decimal]
@@ -114,16 +114,22 @@ class _Case(NamedTuple):
     factor: Decimal = Decimal(1)
     share: Decimal | None = None
     cv: Decimal | None = None
+    dispatch: Dispatch = Dispatch.PACKED
 
 
 def spread(
-    spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None, error: Error = EXACT
+    spec: ModelSpec,
+    month_usd: Month,
+    expected_usd: Decimal | None,
+    guess: Estimated | None,
+    error: Error = EXACT,
+    dispatches: Sequence[Dispatch] = (),
 ) -> Range:
     """The lowest and highest bill over all that may be: rates × shares of active time × ends of an estimate's band.
 
-    Bursts are added to the expected month and to both ends, and to the ends at last the error of the formulas
-    themselves. More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves
-    starts.
+    Bursts are added to the expected month and to both ends, then to the high end the other `dispatches` that
+    the platform may have: none bills less than the packed one. At last comes the error of the formulas themselves.
+    More traffic can cost less: where the cold start outlasts the idle timeout, a steadier stream saves starts.
     """
     if expected_usd is None:
         return one_month(None)
@@ -136,10 +142,17 @@ def spread(
         for case in [_Case(performance, factor, share)]
     }
     steady = dict.fromkeys([expected, *_ends(bills)])
+    others = _other_dispatches(spec, dispatches)
     bills |= {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, bursts(spec.traffic))}
+    busiest = expected._replace(factor=max(_rates(spec)))  # cheaper packed, where that saves starts
+    spread_out = _dispatched([expected, busiest, _ends(bills)[1]], others)
+    bills |= {case: _usd(spec, month_usd, case) for case in spread_out}
     low, high = _ends(bills)
     usd = error.around(Spread(low=bills[low], expected=expected_usd, high=bills[high]))
-    widest = bills | {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, _rare_bursts(spec.traffic))}
+    rare = {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, _rare_bursts(spec.traffic))}
+    widest = bills | rare
+    if rare:
+        widest |= {case: _usd(spec, month_usd, case) for case in _dispatched(_ends(rare)[1:], others)}
     return Range(
         usd=usd,
         ends=Ends(low=_apart(spec, low, error, "less"), high=_apart(spec, high, error, "more")),
@@ -177,7 +190,8 @@ def one_month(usd: Decimal | None) -> Range:
 
 
 def _usd(spec: ModelSpec, month_usd: Month, case: _Case) -> Decimal:
-    return month_usd(_bursty(replace(spec, performance=case.performance), case.cv), case.factor, case.share)
+    spec = replace(spec, performance=case.performance, dispatch=case.dispatch)
+    return month_usd(_bursty(spec, case.cv), case.factor, case.share)
 
 
 def _ends(bills: Mapping[_Case, Decimal]) -> tuple[_Case, _Case]:
@@ -186,6 +200,10 @@ def _ends(bills: Mapping[_Case, Decimal]) -> tuple[_Case, _Case]:
 
 def _with_bursts(cases: Iterable[_Case], cvs: Iterable[Decimal]) -> list[_Case]:
     return [case._replace(cv=cv) for cv in cvs for case in cases]
+
+
+def _dispatched(cases: Iterable[_Case], dispatches: Sequence[Dispatch]) -> list[_Case]:
+    return [case._replace(dispatch=rule) for case in dict.fromkeys(cases) for rule in dispatches]
 
 
 def _bursty(spec: ModelSpec, cv: Decimal | None) -> ModelSpec:
@@ -198,12 +216,18 @@ def _apart(spec: ModelSpec, case: _Case, error: Error, way: str) -> tuple[str, .
     active = () if case.share is None else (f"active_share {plain(case.share)}",)
     bursts = () if case.cv is None else (f"cv {plain(case.cv)}",)
     times = (f"{name} {value}" for name, value, _ in _moved_times(spec, case.performance))
+    rule = () if case.dispatch is Dispatch.PACKED else (f"dispatch {case.dispatch}",)
     method = (f"{error.name} {plain(error.percent)} % {way}",) if error.share else ()
-    return (*rate, *active, *bursts, *times, *method)
+    return (*rate, *active, *bursts, *times, *rule, *method)
 
 
 def factors(
-    spec: ModelSpec, month_usd: Month, expected_usd: Decimal | None, guess: Estimated | None, error: Error = EXACT
+    spec: ModelSpec,
+    month_usd: Month,
+    expected_usd: Decimal | None,
+    guess: Estimated | None,
+    error: Error = EXACT,
+    dispatches: Sequence[Dispatch] = (),
 ) -> tuple[Factor, ...]:
     """Each thing that the range holds, by itself."""
     if expected_usd is None:
@@ -222,6 +246,10 @@ def factors(
         Factor(name="cv", value=plain(cv), monthly_usd=month_usd(_bursty(spec, cv), Decimal(1), None))
         for cv in bursts(spec.traffic)
     ]
+    for rule in _other_dispatches(spec, dispatches):
+        usd = month_usd(replace(spec, dispatch=rule), Decimal(1), None)
+        if usd > expected_usd:
+            found.append(Factor(name="dispatch", value=rule, monthly_usd=usd))
     if error.share:
         for way, usd in (("less", error.less(expected_usd)), ("more", error.more(expected_usd))):
             found.append(Factor(name=error.name, value=f"{plain(error.percent)} % {way}", monthly_usd=usd))
@@ -277,6 +305,12 @@ def _rare_bursts(traffic: Traffic | None) -> list[Decimal]:
 
 def _says_no_bursts(traffic: Traffic | None) -> bool:
     return traffic is not None and traffic.cv is None and traffic.batch is None and bool(traffic.requests_per_day)
+
+
+def _other_dispatches(spec: ModelSpec, dispatches: Sequence[Dispatch]) -> Sequence[Dispatch]:
+    """Without requests, and in a batch whose workers are busy until it is done, no rule matters."""
+    traffic = spec.traffic
+    return dispatches if traffic is not None and traffic.batch is None and traffic.requests_per_day else ()
 
 
 def growth(spec: ModelSpec, month_usd: Month, *, known: bool) -> tuple[GrowthMonth, ...]:

@@ -10,6 +10,7 @@ are billed all the time; per GPU of the worker.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
@@ -31,7 +32,7 @@ from baseload.planner.cost.ranges import bursts, error_of, factors, growth, one_
 from baseload.planner.cost.response import response_time
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated
-from baseload.planner.pool import Assumption, Pool, PoolEstimate, estimate
+from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate, estimate, other_dispatches
 from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
 from baseload.planner.simulated.month import SimulatedMonth
 from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
@@ -82,7 +83,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
         simulated_percent=interval_percent(month) if month else None,
         most_usd=None if worst_usd is None else cents(worst_usd * MONTH_S / 3600),
     )
-    span = spread(spec, month_usd, total, guess, error) if ranged else one_month(total)
+    span = spread(spec, month_usd, total, guess, error, dispatches(spec)) if ranged else one_month(total)
     return Cost(
         target=f"runpod {spec.runpod.mode}",
         monthly_usd=span.usd,
@@ -90,7 +91,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
         drift_usd=span.drift,
         performance=spec.performance,
         ends=span.ends,
-        factors=factors(spec, month_usd, total, guess, error) if ranged else (),
+        factors=factors(spec, month_usd, total, guess, error, dispatches(spec)) if ranged else (),
         growth=growth(spec, month_usd, known=total is not None) if ranged else (),
         deadline=_deadline(spec, price, missing),
         split_usd=Split(**known),
@@ -194,7 +195,13 @@ def pool_of(spec: ModelSpec) -> Pool:
         concurrency=concurrency,
         workers_min=target.workers_min,
         workers_max=target.workers_max,
+        dispatch=spec.dispatch,
     )
+
+
+def dispatches(spec: ModelSpec) -> tuple[Dispatch, ...]:
+    """Which other rules of dispatch may hold: RunPod documents none."""
+    return other_dispatches(_least(spec), spec.runpod.workers_max)
 
 
 def _least(spec: ModelSpec) -> int:
@@ -269,13 +276,19 @@ def _other_month_usd(
     factor: Decimal,
     share: Decimal | None,
 ) -> Decimal:
-    """A month that is not the expected one: where that was simulated and this one is in doubt too, moved alike."""
+    """A month that is not the expected one: where that was simulated and this one is in doubt too, moved alike.
+
+    By another dispatch never down: its formula has errors of its own.
+    """
     if expected_usd is not None and share is None and factor == 1 and spec == expected:
         return expected_usd
     lines = _lines(spec, _estimate(spec, factor, share), price)
     usd = sum((line.amount_usd for line in lines), Decimal(0))
-    if moves is None or not in_doubt(spec, pool_of(spec), factor, share):
+    packed = replace(spec, dispatch=Dispatch.PACKED)
+    if moves is None or not in_doubt(packed, pool_of(packed), factor, share):
         return usd
+    if spec.dispatch is not Dispatch.PACKED:
+        moves = max(moves, Decimal(1))
     always_usd = sum((line.amount_usd for line in lines if line.what == "always_on"), Decimal(0))
     most_usd = (_hourly_worst_case(spec, price) or Decimal(0)) * MONTH_S / 3600
     return cents(min(always_usd + (usd - always_usd) * moves, max(most_usd, usd)))
@@ -432,12 +445,7 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
             source=spec.source_of(*_TARGET, "scaling"),
             errs="high where more requests than one worker serves at once are allowed per worker" if by_count else None,
         ),
-        Assumption(
-            name="dispatch",
-            value="fullest worker first, then the one that became idle last",
-            source="default; RunPod documents no rule",
-            errs="low with several workers where requests are spread over all warm ones",
-        ),
+        dispatch("RunPod", dispatches(spec)),
         Assumption(
             name="billing_increment",
             value="1 s, rounded up: half a second per worker start",
@@ -450,6 +458,17 @@ def _modelled(spec: ModelSpec) -> list[Assumption]:
             errs="low",
         ),
     ]
+
+
+def dispatch(platform: str, others: Sequence[Dispatch]) -> Assumption:
+    """Which warm worker gets a request, and which other rules the range holds."""
+    also = f"; in the range also {' and '.join(others)}" if others else ""
+    return Assumption(
+        name="dispatch",
+        value=f"packed: fullest worker first, then the one that became idle last{also}",
+        source=f"default; {platform} documents no rule",
+        errs="low with several workers where requests are spread over all warm ones" if others else None,
+    )
 
 
 def arrivals(traffic: Traffic) -> list[Assumption]:

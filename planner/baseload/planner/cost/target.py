@@ -15,11 +15,11 @@ from baseload.planner.cost import Cost, Line, ResponseTime, Simulation, Split, c
 from baseload.planner.cost.overload import overload
 from baseload.planner.cost.ranges import Error, error_of, factors, growth, plain, spread
 from baseload.planner.cost.response import response_time
-from baseload.planner.cost.runpod import arrivals, guessed, per_1000, ways_to_know
+from baseload.planner.cost.runpod import arrivals, dispatch, guessed, per_1000, ways_to_know
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import UsageError
 from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated_on
-from baseload.planner.pool import Assumption, Pool
+from baseload.planner.pool import Assumption, Dispatch, Pool, other_dispatches
 from baseload.planner.pool.base import Base, confirmed
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.simulated.fleet import Seen, as_seen, moved, moves
@@ -43,6 +43,8 @@ from baseload.planner.traffic.schedule import assumption, minimums, overlays_a_l
 if TYPE_CHECKING:
     from baseload.planner.simulated.month import SimulatedMonth
     from baseload.planner.targets import Target
+
+_PLATFORMS = {"runpod": "RunPod", "modal": "Modal"}
 
 _SPLIT = {
     **{f"{side}{kind}": kind for kind in ("busy", "idle", "cold_start", "always_on") for side in ("", "burst_")},
@@ -89,7 +91,8 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     worst_usd = _hourly_worst_case(spec, book)
     sure_to = month.interval_percent if month is not None else None
     off = error_of_bill(bill, total, worst_usd, book.month_hours, sure_to)
-    span = spread(spec, month_usd, total, guess, off)
+    rules = _dispatches(spec)
+    span = spread(spec, month_usd, total, guess, off, rules)
     response = None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share)
     assumptions = (*_assumptions(spec, bill, guess, book.month_hours, base), *off.told())
     return Cost(
@@ -98,7 +101,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
         widest_usd=span.widest,
         drift_usd=span.drift,
         ends=span.ends,
-        factors=factors(spec, month_usd, total, guess, off),
+        factors=factors(spec, month_usd, total, guess, off, rules),
         growth=growth(spec, month_usd, known=known),
         split_usd=_split(bill) if lines else Split(),
         at_least_usd=sum((line.amount_usd for line in lines), Decimal("0.00")),
@@ -414,6 +417,24 @@ def _missing(spec: ModelSpec) -> tuple[str, ...]:
     return ("traffic.log",) if spec.traffic.requests_per_day is None else ()
 
 
+def _dispatches(spec: ModelSpec) -> tuple[Dispatch, ...]:
+    """Which other rules of dispatch may hold: on workers that a platform starts and stops one by one.
+
+    Instances of SageMaker go by the requests of all of them, whichever gets one; pods stay.
+    """
+    target = _target(spec)
+    least = min(minimum for _, minimum in minimums(spec.schedule)) if spec.schedule is not None else None
+    match target:
+        case Modal():
+            return other_dispatches(target.containers_min if least is None else least, target.containers_max)
+        case Hybrid():
+            return other_dispatches(0, target.burst_max)
+        case Rented():
+            return other_dispatches(target.workers_min if least is None else least, target.workers_max)
+        case _:
+            return ()
+
+
 def _depends_on_traffic(target: Target) -> bool:
     return not isinstance(target, RunpodPod)
 
@@ -519,7 +540,19 @@ def _figures(spec: ModelSpec) -> list[Assumption]:
         Assumption(name="concurrency", value=str(performance.concurrency), source=concurrency_source(spec)),
         Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
         *_idle_timeout(_target(spec)),
+        *_dispatch(spec),
     ]
+
+
+def _dispatch(spec: ModelSpec) -> list[Assumption]:
+    rules = _dispatches(spec)
+    match _target(spec):
+        case Modal():
+            return [dispatch("Modal", rules)] if rules else []
+        case Hybrid(burst=burst):
+            return [dispatch(_PLATFORMS.get(burst.provider, burst.provider), rules)] if rules else []
+        case _:
+            return []
 
 
 def _idle_timeout(target: Target) -> list[Assumption]:

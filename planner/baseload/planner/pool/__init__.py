@@ -39,6 +39,14 @@ class Dispatch(StrEnum):
     RANDOM = "random"
 
 
+def other_dispatches(workers_min: int, workers_max: int) -> tuple[Dispatch, ...]:
+    """The rules that may hold besides the packed one where a platform documents none.
+
+    None where no worker ever stops, or there is but one to choose.
+    """
+    return (Dispatch.BALANCED, Dispatch.RANDOM) if workers_max > max(workers_min, 1) else ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class TargetTracking:
     """The start rule of scalers that look once a minute at the mean number of requests in the pool."""
@@ -199,11 +207,11 @@ def estimate(pool: Pool) -> PoolEstimate:
         return _constant(pool, busy=busy, method="exact: overload, all workers are busy all the time")
     if pool.workers_max == 1 and pool.dedicated == 0 and pool.peakedness == 1:
         return _one_worker(pool)
-    if pool.dispatch is Dispatch.RANDOM:
-        return _by_chance(pool)
-    if pool.dispatch is Dispatch.BALANCED:
-        return _in_balance(pool)
-    return _many_workers(pool)
+    if pool.dispatch is Dispatch.PACKED or pool.workers_max == 1:
+        return _many_workers(pool)
+    from baseload.planner.pool.spread import spread_out  # it takes its types from here
+
+    return spread_out(pool)
 
 
 def settled(pool: Pool) -> Pool:
@@ -242,7 +250,7 @@ def _one_worker(pool: Pool) -> PoolEstimate:
         always_on=0.0,
         starts_per_s=1 / cycle,
         method="exact: one worker" if exact else "approximation: one worker, exponential service times",
-        assumptions=() if exact else _assumptions(pool),
+        assumptions=() if exact else assumptions(pool),
     )
 
 
@@ -345,7 +353,7 @@ def flows(pool: Pool, *, waits: bool = True) -> Flows:
     fresh = hits = waited_s = taken = previous = brief = brief_s = 0.0
     for k, (level, at) in enumerate(zip(levels, net.levels, strict=True) if waits or c == 1 else ()):
         requests, wait_s = _queued(pool, at)
-        outlasts = _outlasts(pool, at.slots)
+        outlasts = outlasts_delay(pool, at.slots)
         crossed = -math.expm1(-min(cold_s * at.births_per_s * at.blocking, 500.0))
         starts_per_s = max(level.starts_per_s - previous * crossed, 0.0)
         new = starts_per_s * requests
@@ -430,7 +438,7 @@ def _level(pool: Pool, level: Level, fragments_s: float) -> _Worker:
     still = math.exp(-max(slots, 0.5) * waits_s / service_s)
     stay_s = still * on_s + (1 - still) * max(tau, late_s)
     return _Worker(
-        1 / (off / hits / _outlasts(pool, slots) + waits_s + stay_s),
+        1 / (off / hits / outlasts_delay(pool, slots) + waits_s + stay_s),
         stay_s,
         1 - below * level.survival(fragments_s),
         1 - off,
@@ -453,7 +461,7 @@ def _queued(pool: Pool, level: Level) -> tuple[float, float]:
     return requests, wait_ratio(pool.service_cv, slots, min(used, 0.95)) * longest_s
 
 
-def _outlasts(pool: Pool, slots: int) -> float:
+def outlasts_delay(pool: Pool, slots: int) -> float:
     """Chance that a request with no room still waits when the start delay is over.
 
     What is left of a running service lasts service_s · (1 + cv²) / 2 in the mean, taken as exponential.
@@ -561,7 +569,7 @@ def _many_workers(pool: Pool) -> PoolEstimate:
         always_on=float(pool.workers_min),
         starts_per_s=found.starts_per_s,
         method=f"approximation: {cold_levels if pool.cold_start_s else 'levels without cold start'}",
-        assumptions=_assumptions(pool),
+        assumptions=assumptions(pool),
     )
 
 
@@ -625,63 +633,6 @@ def _fragmentation_s(pool: Pool) -> float:
     return beside_s + 0.6 * (_harmonic(c) - 1) * pool.service_s * min(1.0, 1.2 * pool.load / c)
 
 
-# ------------------------------------------------------------------------------------------------ rules of dispatch
-def _by_chance(pool: Pool) -> PoolEstimate:
-    """Requests spread over all warm workers with room: a birth–death chain of the workers that are up.
-
-    A further one starts when all slots of n are taken; one stops when nothing has come to it for the timeout.
-    """
-    rate, load, c, tau = pool.arrivals_per_s, pool.load, pool.concurrency, pool.idle_timeout_s
-    lowest, most = pool.workers_min, pool.workers_max
-    slots = range((pool.dedicated + lowest) * c, (pool.dedicated + most) * c + 1, c)
-    taken = _poisson_tail(load, slots)
-    logs, ups = [0.0], []
-    for n, full in enumerate(taken[:-1], lowest):
-        ups.append(rate * full)
-        lasts_s = tau / max(n + 1 - load, 0.2) if c == 1 else (pool.service_s + tau) / (n + 1)
-        logs.append(logs[-1] + math.log(max(full, 1e-300)) + rate * lasts_s)
-        if n > load and logs[-1] < max(logs) - 30:
-            break
-    highest = max(logs)
-    weights = [math.exp(log - highest) for log in logs]
-    total = math.fsum(weights)
-    up = math.fsum(n * weight for n, weight in enumerate(weights, lowest)) / total
-    starts = math.fsum(weight * rise for weight, rise in zip(weights, ups, strict=False)) / total
-    cold = min(starts * pool.cold_start_s * pool.cold_start_billed, most - lowest)
-    warm = min(max(up - lowest, 0.0), most - lowest - cold)
-    busy = min(load, warm)
-    return PoolEstimate(
-        busy=busy,
-        idle=warm - busy,
-        cold_start=cold,
-        always_on=float(lowest),
-        starts_per_s=starts,
-        method="approximation: requests spread by chance",
-        assumptions=_assumptions(pool),
-    )
-
-
-def _in_balance(pool: Pool) -> PoolEstimate:
-    """The most workers that stay warm where each gets its turn: one comes round before its timeout is over.
-
-    Nor more than the highest need of a long time, which is that of the requests of one cold start.
-    """
-    turns = pool.load + pool.arrivals_per_s * pool.idle_timeout_s
-    at_once = pool.load + pool.arrivals_per_s * pool.cold_start_s
-    need = (at_once + 4 * math.sqrt(at_once)) / pool.concurrency + 1
-    up = min(max(min(turns, need), pool.workers_min, 1.0), pool.workers_max)
-    busy = min(pool.load, up - min(pool.workers_min, up))
-    return PoolEstimate(
-        busy=busy,
-        idle=up - pool.workers_min - busy,
-        cold_start=0.0,
-        always_on=float(pool.workers_min),
-        starts_per_s=0.0,
-        method="approximation: balanced dispatch, all that stay warm",
-        assumptions=_assumptions(pool),
-    )
-
-
 # ------------------------------------------------------------------------------------------------------- how far off
 def doubts(pool: Pool) -> tuple[str, ...]:
     """Why the closed form is not to be trusted for this pool, and a simulation is; empty where it is."""
@@ -731,7 +682,7 @@ def _waits_s(pool: Pool) -> float:
     return pool.cold_start_s + pool.start_delay_s
 
 
-def _assumptions(pool: Pool) -> tuple[Assumption, ...]:
+def assumptions(pool: Pool) -> tuple[Assumption, ...]:
     """What an approximation leaves out, and by how much it was off against simulation (docs/cost-model.md)."""
     if doubts(pool):
         return _within(11 if not pool.start_delay_s else 25)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from baseload.planner.pool import Dispatch
 from baseload.planner.targets.bill import Counted
 from baseload.planner.targets.workers import Times, WorkerTime, whole_pool_of, worker_time
 
@@ -117,10 +118,13 @@ def moved(by: Decimal, where: Callable[[Pool], object]) -> Times:
 
     def times(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTime:
         found = worker_time(demand, fleet, month_hours)
-        if not found.come_and_go_s or not where(whole_pool_of(demand, fleet)):
+        packed = replace(whole_pool_of(demand, fleet), dispatch=Dispatch.PACKED)
+        if not found.come_and_go_s or not where(packed):
             return found
         room_s = (fleet.workers_max + fleet.buffer) * month_hours * 3600 - found.always_on_s
-        factor = min(by, max(room_s / found.come_and_go_s, Decimal(1)))
+        # By another dispatch never down: its formula has errors of its own.
+        wanted = by if demand.dispatch is Dispatch.PACKED else max(by, Decimal(1))
+        factor = min(wanted, max(room_s / found.come_and_go_s, Decimal(1)))
 
         def times_factor(seconds: Decimal) -> Decimal:
             return (seconds * factor).quantize(Decimal(1), ROUND_HALF_UP)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from baseload.planner.diagnostics import Location
 from baseload.planner.errors import UsageError
+from baseload.planner.pool import Dispatch
 
 if TYPE_CHECKING:
     from baseload.planner.targets import Target
@@ -325,6 +326,8 @@ class ModelSpec:
     """What it costs to run beside the bill, by target or class: `serverless`, `dedicated`, `hybrid`."""
     schedule: Schedule | None = None
     """None: the target's own minimum, all the time."""
+    dispatch: Dispatch = Dispatch.PACKED
+    """Which warm worker gets a request, where no document of the platform says it; no file does either."""
     auto: Auto | None = None
     """The target as the file has it, where `target` is the choice recorded for it."""
     target_at: Location | None = field(default=None, compare=False)

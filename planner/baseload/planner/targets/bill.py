@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 
-from baseload.planner.pool import Assumption, Pool
+from baseload.planner.pool import Assumption, Dispatch, Pool
 from baseload.planner.prices import MONTH_HOURS, SECONDS, Price, PriceBook, how_to_enter
 
 GB = Decimal(10**9)
@@ -34,6 +34,8 @@ class Demand:
     service_cv: Decimal = Decimal(1)
     cold_start_s: Decimal | None = None
     concurrency: int = 1
+    dispatch: Dispatch = Dispatch.PACKED
+    """Which warm worker gets a request, where the platform does not document it."""
     request_bytes: int = 0
     response_bytes: int = 0
     prompt_tokens: Decimal | None = None

@@ -46,6 +46,7 @@ def demand_of(spec: ModelSpec, *, factor: Decimal = Decimal(1)) -> Demand | None
         service_cv=performance.service_time_cv,
         cold_start_s=performance.cold_start_s,
         concurrency=performance.concurrency,
+        dispatch=spec.dispatch,
         request_bytes=traffic.payload_bytes.request if traffic.payload_bytes else 0,
         response_bytes=traffic.payload_bytes.response if traffic.payload_bytes else 0,
         prompt_tokens=traffic.tokens.prompt if traffic.tokens else None,

@@ -175,6 +175,7 @@ def pool_of(demand: Demand, fleet: Fleet, part: Part) -> Pool:
         workers_min=minimum,
         workers_max=most,
         dedicated=dedicated_in(part, fleet),
+        dispatch=demand.dispatch,
         rejects_at_cap=fleet.rejects,
     )
 
