@@ -305,7 +305,7 @@ def test_modal_s_limits() -> None:
 
 def test_a_cpu_container_that_must_not_be_interrupted_costs_three_times() -> None:
     target = Modal(gpu=None, containers_min=1, containers_max=1, cores=D(1), memory_gib=D(1), nonpreemptible=True)
-    assert usd(price(target, QUIET, BOOK)) == {"cpu": "103.59", "memory": "17.52"}  # 730 × 0.1419, 730 × 0.024
+    assert usd(price(target, QUIET, BOOK)) == {"always_on": "103.59", "memory": "17.52"}  # 730 × 0.1419, 730 × 0.024
 
 
 def test_plan_fee_and_credit_count_once_for_the_workspace() -> None:

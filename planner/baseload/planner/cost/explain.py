@@ -95,8 +95,9 @@ def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
     if isinstance(spec.target, RunpodTarget):
         found = tuple(_quantities(spec, cost))
     else:
-        from baseload.planner.cost.target_explain import quantities
+        from baseload.planner.cost.target_explain import as_priced, quantities
 
+        spec = as_priced(spec, cost)
         found = tuple(quantities(spec, cost, book))
     return Explanation(
         quantities=found,
@@ -171,7 +172,12 @@ def _result(terms: tuple[Term, ...], per: tuple[Term, ...], less: tuple[Term, ..
     if less:
         value -= prod((term.value for term in less), start=Decimal(1))
     rounded = max(value, Decimal(0)).quantize(to, ROUND_HALF_UP)
-    return rounded.quantize(Decimal(1)) if rounded == rounded.to_integral_value() else rounded
+    return shortest(rounded)
+
+
+def shortest(quantity: Decimal) -> Decimal:
+    """Without zeros at the end of a fraction, and never with an exponent."""
+    return quantity.quantize(Decimal(1)) if quantity == quantity.to_integral_value() else quantity.normalize()
 
 
 def _quantities(spec: ModelSpec, cost: Cost) -> Iterator[Quantity]:

@@ -43,9 +43,9 @@ def stack_bill(costs: Sequence[tuple[ModelSpec, Cost]], book: PriceBook) -> Stac
     if not billed:
         return None
     from baseload.planner.cost.target import bill_at, plan_of_target
-    from baseload.planner.targets.stack import account
+    from baseload.planner.targets.stack import account, one_of_each
 
-    plans = sorted({plan for spec, _, _ in billed if (plan := plan_of_target(spec.placed))})
+    plans = one_of_each({plan for spec, _, _ in billed if (plan := plan_of_target(spec.placed))})
     bill = account([found for _, _, found in billed], book, plans)
     if not bill.lines and not bill.unpriced:
         return None
@@ -84,6 +84,5 @@ def _assumptions(plans: Sequence[str]) -> tuple[Assumption, ...]:
         source="default; allowances, fees and credits are those of an account",
         errs="low where other stacks use up the same allowance, high where they share a fee",
     )
-    return (
-        (alone, Assumption(name="plan", value=", ".join(plans), source="spec; else the default")) if plans else (alone,)
-    )
+    source = "spec; else the default; the largest where models name several, since a workspace has one"
+    return (alone, Assumption(name="plan", value=", ".join(plans), source=source)) if plans else (alone,)

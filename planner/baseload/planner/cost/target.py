@@ -568,18 +568,20 @@ def _idle_timeout(target: Target) -> list[Assumption]:
 
 
 def _overload(spec: ModelSpec, missing: tuple[str, ...]) -> list[Diagnostic]:
-    target = _target(spec)
-    if missing or not isinstance(target, LambdaSagemaker):
+    if missing:
         return []
-    outcome = f"they wait up to the {ANSWER_S} s in which the endpoint must answer, and fail then"
-    return overload(
-        spec,
-        target.instances_max,
-        spec.performance.concurrency,
-        called="instances",
-        key="instances.max",
-        outcome=outcome,
-    )
+    target, outcome = _target(spec), None
+    match target:
+        case LambdaSagemaker():
+            outcome = f"they wait up to the {ANSWER_S} s in which the endpoint must answer, and fail then"
+            workers, called, key = target.instances_max, "instances", "instances.max"
+        case Modal():
+            workers, called, key = target.containers_max, "containers", "containers.max"
+        case RunpodPod() if spec.schedule is None:
+            workers, called, key = target.pods, "pods", "pods"
+        case _:
+            return []
+    return overload(spec, workers, spec.performance.concurrency, called=called, key=key, outcome=outcome)
 
 
 def _unknowns(spec: ModelSpec, unknown: tuple[str, ...]) -> list[Diagnostic]:

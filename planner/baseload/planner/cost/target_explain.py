@@ -6,12 +6,13 @@ multiplication is said with its factors; of what is modelled it is said between 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.cost.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of
+from baseload.planner.cost.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of, shortest
 from baseload.planner.cost.target import at_base
 from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.targets.aws import (
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from baseload.planner.targets.bill import Counted, Demand
 
 _TO = Decimal("0.000001")
+_RATE = Decimal("1e-12")
 _KINDS = ("busy", "idle", "cold_start", "always_on")
+_ONE_GPU = Term("GPUs", Decimal(1))
 _MODELLED = ("buffer", "lambda_waiting", "busy", "busy_on_provisioned")
 _SECONDS = {"second": Decimal(1), "minute": Decimal(60), "hour": Decimal(3600)}
 
@@ -52,7 +55,12 @@ class _Workers:
     """Of their lines."""
     least: Term
     most: int
-    gpus: int
+    each: Term = _ONE_GPU
+    """What of a worker its time is billed for."""
+    buffer: int = 0
+    """Idle workers beyond `most`."""
+    beside: Mapping[str, Term] = field(default_factory=dict)
+    """What else each has, by its line."""
     idle_timeout_s: Decimal | None = None
     increment_s: Decimal = Decimal(0)
     alone: bool = True
@@ -60,11 +68,14 @@ class _Workers:
     bills_cold_start: bool = True
 
 
+def as_priced(spec: ModelSpec, cost: Cost) -> ModelSpec:
+    """With the base that was chosen: what follows explains this plan, not the one that another base would be."""
+    return spec if cost.bill is None or cost.bill.base is None else at_base(spec, cost.bill.base)
+
+
 def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantity]:
     """Of every line, steps of one price added up, in the order of the bill; the workers together at the end."""
     assert cost.method is not None, "known with the month"
-    if cost.bill is not None and cost.bill.base is not None:
-        spec = at_base(spec, cost.bill.base)
     sums: dict[str, Decimal] = {}
     units: dict[str, str] = {}
     for line in cost.lines:
@@ -72,25 +83,28 @@ def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantit
             sums[line.what] = sums.get(line.what, Decimal(0)) + line.quantity
             units[line.what] = line.unit
     workers = _workers(spec, book)
-    timed = {f"{workers.prefix}{kind}" for kind in _KINDS} if workers else set()
+    timed = {f"{workers.prefix}{kind}" for kind in (*_KINDS, "buffer")} if workers else set()
+    unit = next((units[what] for what in units if what in timed), None)
+    total = Decimal(0) if unit is None else sum((sums[what] for what in sums if what in timed), Decimal(0))
     for what, quantity in sums.items():
         bounds = tuple(_bounds(what, units[what], spec, cost, workers, book))
         method = "exact: the product of its figures"
-        if what in ("cpu", "memory"):
-            method = "exact: the time of all workers × what each has"
+        if workers is not None and unit is not None and (has := workers.beside.get(what)) is not None:
+            bounds = (_of_all(total, unit, units[what], workers, has),)
         elif isinstance(spec.target, Hybrid) and what == "lambda_waiting":
             method = "exact: Erlang B for the requests that find room on the base"
         elif (what in timed and not what.endswith("always_on")) or what in _MODELLED:
             method = cost.method
         yield Quantity(what=what, quantity=quantity, unit=units[what], method=method, bounds=bounds)
-    unit = next((units[what] for what in units if what in timed), None)
     if workers is not None and unit is not None:
+        name = "(workers.max + buffer)" if workers.buffer else "workers.max"
+        most = Term(name, Decimal(workers.most + workers.buffer))
         yield Quantity(
             what=TOTAL,
-            quantity=sum((sums[what] for what in sums if what in timed), Decimal(0)),
+            quantity=shortest(total),
             unit=unit,
             method=cost.method,
-            bounds=(product(Kind.AT_MOST, Term("workers.max", Decimal(workers.most)), *_month(unit, workers, book)),),
+            bounds=(product(Kind.AT_MOST, most, *_month(unit, workers, book), to=_TO),),
         )
 
 
@@ -119,7 +133,6 @@ def _workers(spec: ModelSpec, book: PriceBook) -> _Workers | None:
             return _Workers(
                 least=_least(spec, target.instances_min, target.instances_max),
                 most=target.instances_max,
-                gpus=1,
                 idle_timeout_s=SCALE_IN_S,
                 increment_s=Decimal(1),
             )
@@ -127,7 +140,9 @@ def _workers(spec: ModelSpec, book: PriceBook) -> _Workers | None:
             return _Workers(
                 least=_least(spec, target.containers_min, target.containers_max),
                 most=target.containers_max,
-                gpus=max(target.gpu_count, 1),
+                each=Term("GPUs", Decimal(target.gpu_count)) if target.gpu else Term("cores", target.cores),
+                buffer=target.buffer,
+                beside=_has((("cpu", target.cores if target.gpu else Decimal(0)), ("memory", target.memory_gib))),
                 idle_timeout_s=Decimal(target.scaledown_s),
                 increment_s=Decimal(1),
             )
@@ -137,7 +152,8 @@ def _workers(spec: ModelSpec, book: PriceBook) -> _Workers | None:
                 prefix="burst_",
                 least=Term("workers.min", Decimal(0)),
                 most=target.burst_max,
-                gpus=int(target.burst.factor(row)),
+                each=Term("GPUs", target.burst.factor(row)),
+                beside=_has(target.burst.beside, "burst_"),
                 idle_timeout_s=target.idle_timeout_s,
                 increment_s=(row.increment_s if row is not None else None) or Decimal(0),
                 alone=False,
@@ -151,13 +167,19 @@ def _workers(spec: ModelSpec, book: PriceBook) -> _Workers | None:
             return _Workers(
                 least=_least(spec, most if row.always_on else target.workers_min, most),
                 most=most,
-                gpus=target.gpu_count if row.unit.startswith("gpu-") else 1,
+                each=Term("GPUs", Decimal(target.gpu_count if row.unit.startswith("gpu-") else 1)),
+                beside=_has((("cpu", target.cores), ("memory", target.memory_gib))),
                 idle_timeout_s=target.idle_timeout_s,
                 increment_s=row.increment_s or Decimal(0),
                 bills_cold_start=row.bills_cold_start is not False,
             )
         case _:
             return None
+
+
+def _has(amounts: Iterable[tuple[str, Decimal]], prefix: str = "") -> dict[str, Term]:
+    names = {"cpu": "cores", "memory": "GiB"}
+    return {f"{prefix}{what}": Term(f"{names[what]} of each", amount) for what, amount in amounts if amount}
 
 
 def _least(spec: ModelSpec, workers: int, most: int) -> Term:
@@ -169,7 +191,20 @@ def _least(spec: ModelSpec, workers: int, most: int) -> Term:
 def _month(unit: str, workers: _Workers, book: PriceBook) -> tuple[Term, ...]:
     name = unit.rpartition("-")[2]
     month = Term(f"{name}s of a month", book.month_hours * 3600 / _SECONDS[name])
-    return (month, Term("GPUs", Decimal(workers.gpus))) if workers.gpus != 1 else (month,)
+    return (month, *_each(workers))
+
+
+def _each(workers: _Workers) -> tuple[Term, ...]:
+    return () if workers.each.value == 1 else (workers.each,)
+
+
+def _of_all(total: Decimal, unit: str, other: str, workers: _Workers, has: Term) -> Bound:
+    """What all workers have beside: their time, in `unit`, by what each has, in the unit of that."""
+    name, time = unit.rpartition("-")[2], other.rpartition("-")[2]
+    whole = Term(f"{unit}s of all workers", total)
+    longer = () if name == time else (Term(f"seconds of one {name}", _SECONDS[name]),)
+    shorter = () if name == time else (Term(f"seconds of one {time}", _SECONDS[time]),)
+    return product(Kind.ABOUT, whole, *longer, has, per=(*_each(workers), *shorter), to=_TO)
 
 
 def _bounds(
@@ -197,13 +232,16 @@ def _of_workers(
         return
     name = unit.rpartition("-")[2]
     per = () if name == "second" else (Term(f"seconds of {'an' if name == 'hour' else 'a'} {name}", _SECONDS[name]),)
-    gpus = () if workers.gpus == 1 else (Term("GPUs", Decimal(workers.gpus)),)
+    gpus = _each(workers)
     asked, starts = Term("requests", requests), Term("worker starts", cost.worker_starts_per_month or Decimal(0))
     if kind == "busy":
         service, places = Term("service time", service_s), Term("concurrency", Decimal(performance.concurrency))
         slots = workers.most * performance.concurrency
         if workers.alone and requests * service_s < slots * book.month_hours * 3600:
             always = (workers.least, *_month(unit, workers, book)) if workers.least.value else ()
+            if not always and performance.concurrency == 1 and cost.simulation is None:
+                yield product(Kind.ABOUT, asked, service, *gpus, per=per, to=_TO)
+                return
             yield product(Kind.AT_LEAST, asked, service, *gpus, per=(places, *per), less=always, to=_TO)
         yield product(Kind.AT_MOST, asked, service, *gpus, per=per, to=_TO)
     elif kind == "idle" and workers.idle_timeout_s is not None:
@@ -236,6 +274,10 @@ def _plain(
             hours = Term("hours of a month", book.month_hours)
             pods = Term("mean of the schedule", always_on(spec.schedule, target.pods))
             yield product(Kind.ABOUT, pods, hours, Term("GPUs", Decimal(target.gpu_count)), to=_TO)
+        case RunpodPod() if what in ("disk", "volume", "volume_stopped"):
+            yield _of_disks(what, spec, target)
+        case Modal() if what == "buffer":
+            yield from _of_buffer(unit, requests, spec, target, book)
         case Hybrid() if what == "base" and target.base is not None:
             gpus = Term("GPUs", target.dedicated.factor(target.dedicated.price(book)))
             name = unit.rpartition("-")[2]
@@ -256,6 +298,36 @@ def _plain(
             yield from _of_aws(what, requests, spec, target, book, seen)
         case _:
             return
+
+
+def _of_disks(what: str, spec: ModelSpec, pod: RunpodPod) -> Bound:
+    running = Term("pods", Decimal(pod.pods))
+    if spec.schedule is not None:
+        running = Term("mean of the schedule", always_on(spec.schedule, pod.pods))
+    elif pod.running_share != 1:
+        running = Term("pods running in the mean", pod.pods * pod.running_share)
+    if what == "volume_stopped":
+        running = Term("pods stopped in the mean", pod.pods - running.value)
+    size = pod.disk_gb if what == "disk" else pod.volume_gb
+    return product(Kind.ABOUT, running, Term("GB of each", Decimal(size)), to=_TO)
+
+
+def _of_buffer(unit: str, requests: Term, spec: ModelSpec, target: Modal, book: PriceBook) -> Iterator[Bound]:
+    """1 − e^(−x) is concave: at the mean rate it is at least what it is over rates that change."""
+    service_s, demand = spec.performance.service_time_s, demand_of(spec)
+    workers = _workers(spec, book)
+    if service_s is None or demand is None or workers is None:
+        return
+    rate = (requests.value / (book.month_hours * 3600)).quantize(_RATE)
+    stays = service_s + target.scaledown_s
+    share = Term("", Decimal(-math.expm1(-float(rate * stays))))
+    all_on = product(Kind.ABOUT, Term("buffer", Decimal(target.buffer)), *_month(unit, workers, book), to=_TO)
+    yield replace(
+        product(Kind.ABOUT, Term("", all_on.quantity), share, to=_TO),
+        kind=Kind.ABOUT if len(demand.in_parts()) == 1 else Kind.AT_MOST,
+        formula=f"{all_on.formula} × (1 − e^(−requests a second × (service time + scaledown window)))",
+        figures=f"{all_on.figures} × (1 − e^(−{shortest(rate):f} × {shortest(stays):f}))",
+    )
 
 
 def _of_aws(

@@ -24,6 +24,8 @@ LONGEST_S = 86_400
 WEB_REQUEST_S = 150
 PLAN_GPUS = MappingProxyType({"starter": 10, "team": 50})
 """GPUs at the same time; more by contract."""
+PLANS = ("starter", "team", "enterprise")
+"""A workspace has one: from the smallest to the largest."""
 REGIONS = MappingProxyType({"broad": "region-broad", "narrow": "region-narrow"})
 
 
@@ -50,7 +52,7 @@ class Modal:
 
 
 def modal(target: Modal, demand: Demand, book: PriceBook, times: Times = worker_time) -> Bill:
-    """GPU time by what containers do, CPU and memory of all container time."""
+    """GPU time by what containers do, CPU and memory of all container time; without a GPU the CPU's by what they do."""
     tally = Tally(book)
     fleet = Fleet(
         workers_min=target.containers_min,
@@ -63,14 +65,19 @@ def modal(target: Modal, demand: Demand, book: PriceBook, times: Times = worker_
     time = times(demand, fleet, book.month_hours)
     kinds = time.by_kind()
     place = tally.factor("modal", REGIONS.get(target.region or ""))
-    if target.gpu:
-        price = book.find("modal", "serverless", target.gpu)
-        for kind, seconds in kinds.items():
-            tally.time(kind, price, f"modal/serverless/{target.gpu}", seconds * target.gpu_count, place)
     steady = place * (tally.factor("modal", "nonpreemptible") if target.nonpreemptible else 1)
+    if target.gpu:
+        bought, each, factor = target.gpu, Decimal(target.gpu_count), place
+    else:
+        bought, each, factor = "cpu", target.cores, steady
+    price = book.find("modal", "serverless", bought)
+    for kind, seconds in kinds.items():
+        tally.time(kind, price, f"modal/serverless/{bought}", seconds * each, factor)
     seconds = sum(kinds.values(), Decimal(0))
     for what, amount in (("cpu", target.cores), ("memory", target.memory_gib)):
-        tally.time(what, book.find("modal", "serverless", what), f"modal/serverless/{what}", seconds * amount, steady)
+        if what != bought:
+            row = book.find("modal", "serverless", what)
+            tally.time(what, row, f"modal/serverless/{what}", seconds * amount, steady)
     shared = {
         "modal/egress/internet": demand.per_month(book.month_hours) * demand.response_bytes / GB,
         "modal/storage/volume": target.volume_gib,
@@ -160,7 +167,7 @@ def _assumptions(target: Modal) -> tuple[Assumption, ...]:
         found.append(
             Assumption(
                 name="buffer",
-                value=f"{target.buffer} containers while any request was served within the scaledown window",
+                value=f"{target.buffer} beside those in use, while any request was served within the scaledown window",
                 source="default; modal.com/docs: buffer containers are kept while the function is active",
                 errs="low by their cold starts",
             )
