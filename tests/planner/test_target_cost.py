@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.cost import Cost, cents, cost_of, expected_month_usd
+from baseload.planner.cost.explain import explain
 from baseload.planner.cost.target_explain import quantities
 from baseload.planner.plan import Plan, make_plan
 from baseload.planner.pool import SOURCES, Pool
@@ -376,6 +377,31 @@ def test_volumes_and_egress_meet_their_price_together() -> None:
         ("storage_network_volume", D(100), D("7.00"))
     ]
     assert plan(spec(TARGETS["runpod"])).itself is None
+
+
+def test_overload_of_containers_and_pods_is_said() -> None:
+    """100,000 a day of 1.8 s keep 2.08 in service; at the high end, three times that, 6.25."""
+    traffic = Traffic(requests_per_day=D(100_000), range=Range(high=D(3)))
+    for target, key in (
+        (Modal(gpu="L40S", containers_max=2), "containers.max"),
+        (RunpodPod(gpu="NVIDIA L40S"), "pods"),
+    ):
+        (said,) = (item for item in cost_of(spec(target, traffic), BOOK).diagnostics if item.code == "plan/overload")
+        assert "2.1 requests in service" in said.summary
+        assert said.hint == f"raise `{key}` to 3 or more"
+    later = cost_of(spec(Modal(gpu="L40S", containers_max=3), traffic), BOOK).diagnostics
+    assert ["at the high end of its range keeps 6.2" in item.summary for item in later] == [True]
+
+
+def test_the_sensitivities_of_a_chosen_base_are_those_of_this_base() -> None:
+    """Of the same spec with that base; another base would be another plan."""
+    one = spec(TARGETS["hybrid"], Traffic(requests_per_day=D(60_000), range=Range(high=D(2))))
+    cost = cost_of(one, BOOK)
+    assert cost.bill is not None
+    fixed = spec(replace(TARGETS["hybrid"], base=cost.bill.base), one.traffic)  # type: ignore[call-overload]
+    told = explain(one, cost, BOOK).sensitivities
+    assert told == explain(fixed, cost_of(fixed, BOOK), BOOK).sensitivities
+    assert {item.assumption for item in told} >= {"arrivals", "price"}
 
 
 def test_the_stack_itself_is_compared_and_limited_with_the_rest() -> None:

@@ -319,6 +319,16 @@ def test_plan_fee_and_credit_count_once_for_the_workspace() -> None:
     assert account([], BOOK, plans=["modal/imaginary"]).monthly_usd is None
 
 
+def test_a_workspace_has_one_plan_and_its_allowance() -> None:
+    """730 GB a month each. Team: 20 × 730 = 14,600 − 10,000 = 4,600 × 0.04; its fee and its credit, not Starter's."""
+    chatty = Demand(requests_per_day=D(24_000), response_bytes=10**6, service_s=D(1), cold_start_s=D(1))
+    bill = price(Modal(gpu="L40S"), chatty, BOOK)
+    team = account([bill] * 20, BOOK, plans=["modal/team", "modal/starter"])
+    assert usd(team) == {"egress_internet": "184.00", "plan_fee": "250.00", "credit": "-100.00"}
+    assert usd(account([bill] * 20, BOOK, plans=["modal/starter"]))["egress_internet"] == "544.00"  # 13,600 × 0.04
+    assert account([bill] * 10, BOOK, plans=["modal/team"]).amounts.get("egress_internet") is None
+
+
 def test_a_credit_is_never_more_than_what_was_used() -> None:
     small = Modal(gpu="T4", containers_min=1, containers_max=1, cores=D(0), memory_gib=D(0))
     bill = price(small, QUIET, replace_month(D(10)))  # 10 h × 0.59 = 5.90

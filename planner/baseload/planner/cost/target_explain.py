@@ -76,6 +76,7 @@ def as_priced(spec: ModelSpec, cost: Cost) -> ModelSpec:
 def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantity]:
     """Of every line, steps of one price added up, in the order of the bill; the workers together at the end."""
     assert cost.method is not None, "known with the month"
+    spec = as_priced(spec, cost)
     sums: dict[str, Decimal] = {}
     units: dict[str, str] = {}
     for line in cost.lines:
