@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.cost import Cost, cents, cost_of, expected_month_usd
-from baseload.planner.cost.explain import explain
 from baseload.planner.cost.target_explain import quantities
 from baseload.planner.plan import Plan, make_plan
 from baseload.planner.pool import SOURCES, Pool
@@ -391,17 +390,6 @@ def test_overload_of_containers_and_pods_is_said() -> None:
         assert said.hint == f"raise `{key}` to 3 or more"
     later = cost_of(spec(Modal(gpu="L40S", containers_max=3), traffic), BOOK).diagnostics
     assert ["at the high end of its range keeps 6.2" in item.summary for item in later] == [True]
-
-
-def test_the_sensitivities_of_a_chosen_base_are_those_of_this_base() -> None:
-    """Of the same spec with that base; another base would be another plan."""
-    one = spec(TARGETS["hybrid"], Traffic(requests_per_day=D(60_000), range=Range(high=D(2))))
-    cost = cost_of(one, BOOK)
-    assert cost.bill is not None
-    fixed = spec(replace(TARGETS["hybrid"], base=cost.bill.base), one.traffic)  # type: ignore[call-overload]
-    told = explain(one, cost, BOOK).sensitivities
-    assert told == explain(fixed, cost_of(fixed, BOOK), BOOK).sensitivities
-    assert {item.assumption for item in told} >= {"arrivals", "price"}
 
 
 def test_the_stack_itself_is_compared_and_limited_with_the_rest() -> None:

@@ -95,9 +95,8 @@ def explain(spec: ModelSpec, cost: Cost, book: PriceBook) -> Explanation:
     if isinstance(spec.target, RunpodTarget):
         found = tuple(_quantities(spec, cost))
     else:
-        from baseload.planner.cost.target_explain import as_priced, quantities
+        from baseload.planner.cost.target_explain import quantities
 
-        spec = as_priced(spec, cost)
         found = tuple(quantities(spec, cost, book))
     return Explanation(
         quantities=found,

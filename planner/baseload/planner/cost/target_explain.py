@@ -68,15 +68,11 @@ class _Workers:
     bills_cold_start: bool = True
 
 
-def as_priced(spec: ModelSpec, cost: Cost) -> ModelSpec:
-    """With the base that was chosen: what follows explains this plan, not the one that another base would be."""
-    return spec if cost.bill is None or cost.bill.base is None else at_base(spec, cost.bill.base)
-
-
 def quantities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Quantity]:
     """Of every line, steps of one price added up, in the order of the bill; the workers together at the end."""
     assert cost.method is not None, "known with the month"
-    spec = as_priced(spec, cost)
+    if cost.bill is not None and cost.bill.base is not None:
+        spec = at_base(spec, cost.bill.base)
     sums: dict[str, Decimal] = {}
     units: dict[str, str] = {}
     for line in cost.lines:
