@@ -35,6 +35,7 @@ def notes(found: Any) -> dict[str, str]:
 
 
 def test_a_choice_is_written_down_and_kept(deploy: Run, lock: Path) -> None:
+    assert "auto (`deploy plan` chooses)" in deploy("validate").out
     assert deploy("up", "--yes", "--json").code != 0  # no key: but chosen all the same
     first = deploy("plan", "--json")
     assert first.code == 0

@@ -209,6 +209,10 @@ def test_a_hybrid_has_the_base_that_the_arithmetic_finds() -> None:
         assert target.base
         demand = demand_of(item.spec)
         assert demand is not None
+        rows = [BOOK.find(side.provider, side.product, side.gpu, region=side.region, tier=side.tier)
+                for side in (target.dedicated, target.burst)]  # fmt: skip
+        extra = any(row is not None and "cpu" not in row.includes.split() for row in rows)
+        assert extra == any("billed extra" in text for text in item.caveats)
         months = {n: price(replace(target, base=n), demand, BOOK).at_least_usd for n in range(target.base + 3)}
         assert months[target.base] == min(months.values()) == item.monthly_usd.expected
 

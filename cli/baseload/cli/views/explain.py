@@ -100,8 +100,9 @@ def _rows(lines: Sequence[Line], prices: Mapping[str, Price], page: Page) -> lis
 
 
 def _factors(model: ModelPlan, page: Page) -> list[str]:
-    """What the range holds, each by itself: the spec with that one thing changed costs this."""
-    said = "; ".join(f"{item.name.replace('_', ' ')} {item.value} {usd(item.monthly_usd)}" for item in model.factors)
+    """What the range holds, each by itself: the spec with that one thing changed costs this. None that move nothing."""
+    moved = [item for item in model.factors if item.monthly_usd != model.monthly_usd.expected]
+    said = "; ".join(f"{item.name.replace('_', ' ')} {item.value} {usd(item.monthly_usd)}" for item in moved)
     return wrapped(f"each alone: {said}", page.width, indent=4, hanging=2) if said else []
 
 

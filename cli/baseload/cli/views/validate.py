@@ -10,7 +10,7 @@ from baseload.cli.terminal import Page
 from baseload.cli.views.text import columns, plural
 from baseload.planner.deployed import not_deployed
 from baseload.planner.diagnostics import Diagnostic
-from baseload.planner.spec.model import Model, ModelSpec, RunpodTarget
+from baseload.planner.spec.model import Auto, Model, ModelSpec, RunpodTarget
 from baseload.planner.targets import name_of
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.hybrid import Hybrid
@@ -53,6 +53,8 @@ def _serves(spec: ModelSpec) -> str:
 
 def _target(spec: ModelSpec) -> str:
     """The target as far as it fits a line; what this version only plans says so."""
+    if isinstance(spec.target, Auto):
+        return "auto (`deploy plan` chooses)"
     planned = "" if not_deployed(spec) is None else " (planned, not deployed)"
     return f"{_summary(spec)}{', scheduled' if spec.schedule else ''}{planned}"
 

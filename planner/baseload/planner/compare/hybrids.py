@@ -77,7 +77,7 @@ def _row(about: Question, base: Row, burst: Row) -> Row:
         return replace(blank, reasons=(_why_none(base, burst),))
     target = replace(target, base=best.base)
     bills = [best, *(hybrid(target, demand, about.book) for demand in ends)]
-    row = bills_row(about, replace(blank, mode=f"base {best.base}"), target, bills, expected, times)
+    row = bills_row(about, replace(blank, mode=f"base {best.base}"), target, bills, expected, times, (base, burst))
     fixed, flexible = hour_usd(base), hour_usd(burst)
     if fixed is None or flexible is None:
         return row

@@ -190,8 +190,16 @@ def priced_row(about: Question, blank: Row, target: Target, demands: Sequence[De
     )
 
 
-def bills_row(about: Question, blank: Row, target: Target, bills: Sequence[Bill], demand: Demand, times: Times) -> Row:
-    """The row of its bills, the expected one first."""
+def bills_row(
+    about: Question,
+    blank: Row,
+    target: Target,
+    bills: Sequence[Bill],
+    demand: Demand,
+    times: Times,
+    sides: Sequence[Row] = (),
+) -> Row:
+    """The row of its bills, the expected one first; `sides` are the rows that a hybrid is made of."""
     bill, fleet = bills[0], fleet_of(target, about.book)
     performance = replace(times.expected, concurrency=demand.concurrency)
     blank = replace(blank, spec=replace(about.spec, target=target, performance=performance), times=times)
@@ -206,7 +214,7 @@ def bills_row(about: Question, blank: Row, target: Target, bills: Sequence[Bill]
         usd_per_1000_requests=_per_1000(bill, demand, about.book),
         hourly_worst_case_usd=worst_usd,
         added_s=added(bill.latency),
-        caveats=(*bill.caveats, *extras(blank)),
+        caveats=(*bill.caveats, *extras(*(sides or (blank,)))),
         assumptions=(*times.assumptions, *blank.assumptions, *bill.assumptions),
         method=bill.method,
     )
@@ -214,10 +222,10 @@ def bills_row(about: Question, blank: Row, target: Target, bills: Sequence[Bill]
     return served(row, demand, fleet) if about.ranged else row
 
 
-def extras(row: Row) -> list[str]:
-    """CPU and memory that are billed extra: what a model needs of them is not in a spec."""
-    included = row.price.includes.split() if row.price is not None else []
-    return [] if "cpu" in included else ["CPU and memory are billed extra: the bill is at least this"]
+def extras(*rows: Row) -> list[str]:
+    """CPU and memory that are billed extra on any of them: what a model needs of these is not in a spec."""
+    included = all(row.price is not None and "cpu" in row.price.includes.split() for row in rows)
+    return [] if included else ["CPU and memory are billed extra: the bill is at least this"]
 
 
 def _per_1000(bill: Bill, demand: Demand, book: PriceBook) -> Decimal | None:
