@@ -11,6 +11,7 @@ import pytest
 from baseload.planner.errors import UsageError
 from baseload.planner.performance.gpus import POOLS
 from baseload.planner.prices import CONFIDENCES, SECONDS, UNITS, PriceBook, book, bundled, read, with_negotiated
+from baseload.planner.prices.remarks import remarks
 from baseload.planner.prices.table import COLUMNS, REQUIRED, write_table
 
 NAMES = ("provider", "product", "gpu", "unit", "usd", "read", "withdrawn", "confidence", "source", "note")
@@ -235,6 +236,22 @@ def test_negotiated_prices_lie_over_the_bundled_ones(tmp_path: Path) -> None:
     assert bundled().find("runpod", "serverless", "ADA_24") != ours
 
 
+def test_a_price_that_nothing_asks_for_or_of_a_later_day_is_remarked(tmp_path: Path) -> None:
+    rows = (
+        "runpod,serverless,ADA24,gpu-second,0.00025,2026-11-01,contract",
+        "runpod,serverless,ADA_24,gpu-second,0.00025,2027-11-01,contract",
+        "premai,contract,any,month,5000,2026-11-01,offer",
+    )
+    write(tmp_path / "prices", *rows, names=MINE)
+    negotiated = with_negotiated(bundled(), tmp_path)
+    found = remarks(negotiated, negotiated.of("runpod"), date(2026, 11, 2), max_age_days=10_000)
+    assert [(item.code, item.hint) for item in found] == [
+        ("prices/unmatched", "did you mean 'ADA_24'?"),
+        ("prices/future", "`read` is the day on which the source last showed it"),
+    ]
+    assert remarks(bundled(), [], date(2026, 11, 2)) == []
+
+
 def test_what_a_negotiated_row_does_not_say_is_as_in_the_bundled_one(tmp_path: Path) -> None:
     names = (*MINE, "keep_warm_s", "bills_cold_start", "increment_s")
     write(
@@ -299,6 +316,9 @@ BAD = [
     (GOOD.replace("0.00031", "-1"), "no price above zero"),
     (GOOD.replace("0.00031", "NaN"), "no price above zero"),
     (GOOD.replace("0.00031", "Infinity"), "no price above zero"),
+    (GOOD.replace("0.00031", '"0,00031"'), "'0,00031' is no amount; wanted: 0.00031"),
+    (GOOD.replace("0.00031", "1e400"), "'1e400' is not between 1E-12 and 1000000000, and taken for a slip"),
+    (GOOD.replace("0.00031", "1e-400"), "'1e-400' is not between 1E-12 and 1000000000, and taken for a slip"),
     (GOOD.replace("0.00031", "cheap"), "'cheap' is no amount"),
     (GOOD.replace("0.00031", "€0.00031"), "in another currency"),
     (GOOD.replace("0.00031", "0.00031 EUR"), "in another currency"),
@@ -311,7 +331,7 @@ BAD = [
         GOOD.replace("gpu-second", "gpu-hour").replace("0.00031", "0.90"),
         "is priced per gpu-second, not per gpu-hour: that is 0.000250000",
     ),
-    (GOOD.replace("2026-08-20", "yesterday"), "yesterday"),
+    (GOOD.replace("2026-08-20", "yesterday"), "read 'yesterday' is no day; wanted: 2026-11-01"),
     (GOOD.replace("2026-08-20", "2026-02-30"), "day"),
     (GOOD + ",more", "has not 10 columns"),
     ("runpod,serverless", "has not 10 columns"),

@@ -67,8 +67,10 @@ def check(
 ) -> None:
     """Check the price book: which prices are old, second-hand or missing, and whether one's own files can be read."""
     from baseload.cli.views import price_check as view
+    from baseload.planner.prices.remarks import remarks
 
     chosen = _book(run, book)
+    run.terminal.warn(remarks(chosen, [row for row in chosen.rows() if row.read > _today()], _today(), max_age))
     run.terminal.show(view, view.checked(chosen, _today(), max_age))
 
 

@@ -251,6 +251,17 @@ class PriceBook:
         own |= {row.id: row.with_facts_of(self.get(row.id)) for row in rows}
         return PriceBook(name, own.values(), files=self._files, month_hours=self.month_hours)
 
+    def unmatched(self) -> list[tuple[Price, list[str]]]:
+        """Rows over those of the files whose product is there and whose GPU is not, with the GPUs that are."""
+        found = []
+        for provider in self._own.keys() & self._files.keys():
+            under = self._files[provider]()
+            for row in self._own[provider]:
+                known = sorted({each.gpu for each in under if each.product == row.product})
+                if known and row.gpu not in known and row.withdrawn is None:
+                    found.append((row, known))
+        return sorted(found, key=lambda item: item[0].id)
+
     def to_json(self) -> dict[str, object]:
         """What `deploy prices --json` prints."""
         return {

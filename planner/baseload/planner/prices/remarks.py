@@ -25,6 +25,18 @@ def remarks(book: PriceBook, used: Iterable[Price], today: date, max_age_days: i
             )
         )
     rows = tuple(used)
+    found += _unmatched(book)
+    early = [price for price in rows if price.read > today]
+    if early:
+        last = max(early, key=lambda price: (price.read, price.id))
+        found.append(
+            Diagnostic(
+                code="prices/future",
+                severity=Severity.WARNING,
+                summary=f"the price {last.id} is said to have been read on {last.read.isoformat()}, after today",
+                hint="`read` is the day on which the source last showed it",
+            )
+        )
     old = [price for price in rows if price.is_old(today, max_age_days)]
     if old:
         found.append(_old(old, len(rows), today, max_age_days))
@@ -47,3 +59,22 @@ def _old(old: Sequence[Price], of: int, today: date, max_age_days: int | None) -
         else f"the price used, {oldest.id}, is old: {read}",
         hint=hint,
     )
+
+
+def _unmatched(book: PriceBook) -> list[Diagnostic]:
+    """Prices of one's own for something that the product's other rows do not know: nothing may ever ask for them."""
+    found = []
+    for row, known in book.unmatched():
+        import difflib  # where it is needed, not at each start
+
+        near = difflib.get_close_matches(row.gpu, known, n=1, cutoff=0.5)
+        found.append(
+            Diagnostic(
+                code="prices/unmatched",
+                severity=Severity.NOTE,
+                summary=f"no other price of {row.provider}/{row.product} is for {row.gpu!r}: no bill may ever use "
+                f"{row.id}",
+                hint=f"did you mean {near[0]!r}?" if near else f"`deploy prices list {row.provider}` names them",
+            )
+        )
+    return found

@@ -27,6 +27,9 @@ COLUMNS = (
 _CURRENCY = re.compile(r"[€£¥₹]|\b(?!USD\b)[A-Z]{3}\b")
 ALWAYS = "always"
 REQUESTS = ("request", "million-requests")
+_MOST_USD = Decimal(10**9)
+"""Of one unit: more is a slip, and no bill could be written down."""
+_LEAST_USD = Decimal("1e-12")
 
 
 def read_table(
@@ -118,7 +121,8 @@ def _lines(file: Path) -> Iterator[tuple[Location, dict[str, str]]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError.of("prices/columns", f"not a text file: {error}", where=Location(file)) from error
+        hint = "save it as CSV in UTF-8"
+        raise UsageError.of("prices/columns", f"not a text file: {error}", where=Location(file), hint=hint) from error
     table = csv.DictReader(text.splitlines())
     names = list(table.fieldnames or ())
     missing = [name for name in REQUIRED if name not in names]
@@ -135,7 +139,7 @@ def _lines(file: Path) -> Iterator[tuple[Location, dict[str, str]]]:
     for cells in table:
         where = Location(file, table.line_num)
         if None in cells or None in cells.values():
-            cells = {"": f"it has not {len(names)} columns"}
+            cells = {"": f"it has not {len(names)} columns, as the first line has"}
         yield where, cells
 
 
@@ -170,8 +174,8 @@ def _price(cells: dict[str, str]) -> Price:
         keep_warm_s=None if keep_warm == ALWAYS else _whole("keep_warm_s", keep_warm),
         always_on=keep_warm == ALWAYS,
         bills_cold_start=_yes_no(cells.get("bills_cold_start", "")),
-        read=date.fromisoformat(cells["read"]),
-        withdrawn=date.fromisoformat(cells["withdrawn"]) if cells.get("withdrawn") else None,
+        read=_day("read", cells["read"]),
+        withdrawn=_day("withdrawn", cells["withdrawn"]) if cells.get("withdrawn") else None,
         max_age_days=_whole("max_age_days", cells.get("max_age_days", "")),
         confidence=confidence,
         source=cells["source"],
@@ -187,10 +191,20 @@ def _amount(text: str) -> Decimal | None:
     try:
         usd = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text!r} is no amount") from None
+        point = text.replace(",", ".")
+        raise ValueError(f"{text!r} is no amount" + (f"; wanted: {point}" if point != text else "")) from None
     if not usd.is_finite() or usd <= 0:
         raise ValueError(f"{text!r} is no price above zero; leave it empty where none is known")
+    if not _LEAST_USD <= usd <= _MOST_USD:
+        raise ValueError(f"{text!r} is not between {_LEAST_USD} and {_MOST_USD}, and taken for a slip")
     return usd
+
+
+def _day(column: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{column} {text!r} is no day; wanted: 2026-11-01") from None
 
 
 def _tier(text: str) -> str:
