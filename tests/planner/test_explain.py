@@ -140,6 +140,9 @@ def test_what_stays_is_not_scaled_with_a_simulated_month() -> None:
     assert moves == ((cost.monthly_usd.expected - Decimal("1597.82")) / (closed - Decimal("1597.82"))).quantize(
         Decimal("0.0001")
     )
+    open_usd = cost.simulation.interval_percent / 100 * cost.monthly_usd.expected
+    (less,) = [item.monthly_usd for item in cost.factors if item.name == "simulation" and item.value.endswith("less")]
+    assert less == pytest.approx(cost.monthly_usd.expected - open_usd, abs=Decimal("0.01"))
     slower = replace(one, performance=replace(one.performance, cold_start_s=Decimal("57.2")))
     after = expected_month_usd(slower, BOOK)
     assert after is not None

@@ -38,7 +38,7 @@ class Error(NamedTuple):
 
     name: str = "closed_form"
     percent: Decimal = Decimal(0)
-    """Of what workers that come and go bill; zero where that is exact."""
+    """Of what workers that come and go bill, of a simulation of all that is billed; zero where that is exact."""
     share: Decimal = Decimal(0)
     """The same as a share of the month."""
     most_usd: Decimal | None = None
@@ -80,9 +80,10 @@ def error_of(
     simulated_percent: Decimal | None = None,
     most_usd: Decimal | None = None,
 ) -> Error:
-    """Of the closed form, or of a simulation whose interval that is; `workers_usd` is billed by time, by default all.
+    """Of the closed form, or of a simulation whose interval of the bill that is.
 
-    None where the formulas are exact for what they assume, as is a batch.
+    `workers_usd` is what is billed by time, by default all. None where the formulas are exact for what they assume, as
+    is a batch.
     """
     on = split.always_on or Decimal(0)
     coming = sum((part or Decimal(0) for part in (split.busy, split.idle, split.cold_start)), Decimal(0))

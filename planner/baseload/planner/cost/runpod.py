@@ -66,8 +66,8 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
     spec = _filled(spec, guess)
     missing = _missing_figures(spec)
     closed = None if missing else _estimate(spec)
-    doubts = in_doubt(spec, pool_of(spec)) if closed and (ranged or seed is not None) else ()
-    month = month_of(spec, pool_of(spec), seed) if doubts and seed is not None else None
+    doubts = in_doubt(spec, pool_of(spec), fixed=discounted(spec)) if closed and (ranged or seed is not None) else ()
+    month = month_of(spec, pool_of(spec), seed, discounted(spec)) if doubts and seed is not None else None
     expected = month.estimate if month else closed
     lines = _lines(spec, expected, price, month)
     known = {line.what: line.amount_usd for line in lines}
@@ -121,7 +121,8 @@ def runpod_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) 
     spec = _filled(spec, estimated(spec))
     if price is None or price.usd is None or _missing_figures(spec):
         return None
-    month = month_of(spec, pool_of(spec), seed) if seed is not None and in_doubt(spec, pool_of(spec)) else None
+    doubts = in_doubt(spec, pool_of(spec), fixed=discounted(spec)) if seed is not None else ()
+    month = month_of(spec, pool_of(spec), seed, discounted(spec)) if doubts and seed is not None else None
     if month is None:
         return _month_usd(price, spec, Decimal(1), None)
     return sum((line.amount_usd for line in _lines(spec, month.estimate, price, month)), Decimal(0))
@@ -216,6 +217,11 @@ def _always_on(spec: ModelSpec) -> Decimal:
     return always_on(spec.schedule, spec.runpod.workers_max)
 
 
+def discounted(spec: ModelSpec) -> float:
+    """What `active_discount` takes off the minimum, in workers, below zero: beside the pool, as it never varies."""
+    return -float(spec.runpod.active_discount * _always_on(spec))
+
+
 def _starts(found: PoolEstimate) -> Decimal:
     return _whole(Decimal(found.starts_per_s) * MONTH_S)
 
@@ -285,7 +291,7 @@ def _other_month_usd(
     lines = _lines(spec, _estimate(spec, factor, share), price)
     usd = sum((line.amount_usd for line in lines), Decimal(0))
     packed = replace(spec, dispatch=Dispatch.PACKED)
-    if moves is None or not in_doubt(packed, pool_of(packed), factor, share):
+    if moves is None or not in_doubt(packed, pool_of(packed), factor, share, discounted(packed)):
         return usd
     if spec.dispatch is not Dispatch.PACKED:
         moves = max(moves, Decimal(1))

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from baseload.planner.cost import MONTH_S, Cost, cost_of, unit_name
-from baseload.planner.cost.runpod import pool_of, runpod_pools
+from baseload.planner.cost.runpod import discounted, pool_of, runpod_pools
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.pool import Dispatch, Pool
@@ -295,7 +295,7 @@ def _of_runpod(spec: ModelSpec, cost: Cost) -> Workers:
             for what, each in usd.items()
         ]
 
-    return Workers(pool=pool_of(spec), lines=lines, usd_per_s=usd, closed=runpod_pools(spec))
+    return Workers(pool=pool_of(spec), lines=lines, usd_per_s=usd, fixed=discounted(spec), closed=runpod_pools(spec))
 
 
 def _of_fleet(spec: ModelSpec, cost: Cost, book: PriceBook) -> Workers:
