@@ -18,7 +18,7 @@ from baseload.cli.drift import condition, differences
 from baseload.cli.progress import Lines
 from baseload.cli.terminal import NARROW, WIDE, Page
 from baseload.cli.views import doctor, down, explain, invoke, markdown, plan, report, status, up, validate
-from baseload.cli.views.text import columns, seconds, short_seconds, usd
+from baseload.cli.views.text import columns, listed, seconds, short_seconds, usd
 from baseload.engine.interface import (
     Event,
     Message,
@@ -504,6 +504,9 @@ def test_times_and_columns() -> None:
     assert [short_seconds(value) for value in (0, 0.0354, 0.0004, 0.05, 12.4)] == [
         "0.0 s", "35 ms", "0.4 ms", "0.1 s", "12 s"
     ]  # fmt: skip
+    rows = [["ok", "chat", "registry.example/acme/chat:1.0"], ["ok", "x", ""]]
+    assert listed(rows, 40) == ["ok  chat  registry.example/acme/chat:1.0", "ok  x"]
+    assert listed(rows, 36) == ["ok  chat", "    registry.example/acme/chat:1.0", "ok  x"]
     assert columns([]) == []
     assert columns([["\033[1ma\033[0m", "1"], ["bb", "22"]], align="<>") == ["\033[1ma\033[0m    1", "bb  22"]
 

@@ -251,7 +251,7 @@ def test_a_row_that_breaks_the_service_level_says_which_part_is_too_long() -> No
     # 93.6 % meet a start of 25 s: no 95 % can be answered within 10 s
     assert own.service_level_broken == (
         "p95: 93.6 % of the requests wait for a start of 25 s",
-        "cold_share: 93.6 % of the requests wait for a worker to start",
+        "cold_starts: 93.6 % of the requests wait for a worker to start",
     )
     assert not own.acceptable
     steady = row(found, "beam/RTX4090/1 always on")

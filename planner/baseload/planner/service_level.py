@@ -54,6 +54,11 @@ class Promise:
     """Which part is too long; empty where it is kept or unknown."""
 
     @property
+    def key(self) -> str:
+        """As the spec names it under `service_level`."""
+        return "cold_starts" if self.name == "cold_share" else self.name.removesuffix("_s")
+
+    @property
     def broken(self) -> bool:
         """Unknown is not broken, and not kept either."""
         return self.actual is not None and self.actual > self.most

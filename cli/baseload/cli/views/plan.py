@@ -116,7 +116,10 @@ def _model(model: ModelPlan, change: MonthChange | None, page: Page) -> list[str
     rows += [[f"month {item.month}", "", usd(item.monthly_usd), ""] for item in model.growth if item.month > 1]
     rows.append(["1,000 requests", "", usd(model.usd_per_1000_requests), ""])
     rows.append(["an hour, all workers on", "", "", usd(model.hourly_worst_case_usd)])
-    lines = [f"{page.bold(model.name)}  {model.target}", *columns(rows, align="<>>>", indent=2)]
+    table = columns(rows, align="<>>>", indent=2)
+    if max(map(visible_width, table)) > page.width:
+        table = columns(rows, align="<>>>", indent=2, gap=1)
+    lines = [f"{page.bold(model.name)}  {model.target}", *table]
     if model.monthly_usd.expected is None and model.at_least_usd:
         lines.append(f"  at least {usd(model.at_least_usd)} a month")
     if model.deadline is not None:

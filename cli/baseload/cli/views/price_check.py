@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from baseload.cli.terminal import Page
-from baseload.cli.views.text import columns, wrapped
+from baseload.cli.views.text import listed, wrapped
 from baseload.planner.prices import Price, PriceBook
 
 
@@ -67,7 +67,7 @@ def human(value: Checked, page: Page) -> str:
         table.append([name, str(len(group.rows)), group.oldest.isoformat(), ", ".join(said) or "fresh"])
     old = sum(len(group.old) for group in value.groups)
     ends = f"{old} of {sum(len(group.rows) for group in value.groups)} prices are old on {value.on.isoformat()}"
-    head, *lines = columns(table, align="<><<")
+    head, *lines = listed(table, page.width, align="<><<")
     return "\n".join([page.bold(head), *lines, "", *_old(value, page), ends])
 
 

@@ -78,6 +78,17 @@ def columns(rows: Sequence[Sequence[str]], *, align: str = "", gap: int = 2, ind
     return lines
 
 
+def listed(rows: Sequence[Sequence[str]], width: int, *, align: str = "") -> list[str]:
+    """Rows as `columns`; where they are wider than `width`, the last cell of each stands below the others."""
+    lines = columns(rows, align=align)
+    if max(map(visible_width, lines), default=0) <= width:
+        return lines
+    lines = []
+    for head, row in zip(columns([row[:-1] for row in rows], align=align), rows, strict=True):
+        lines += [head, *(wrapped(row[-1], width, indent=4, hanging=2) if row[-1] else [])]
+    return lines
+
+
 def wrapped(text: str, width: int, *, indent: int = 0, hanging: int = 0) -> list[str]:
     """One paragraph in lines of at most `width`; names of files, images and URLs are never broken."""
     return textwrap.wrap(

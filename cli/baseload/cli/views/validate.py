@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from baseload.cli.terminal import Page
-from baseload.cli.views.text import columns, plural
+from baseload.cli.views.text import listed, plural
 from baseload.planner.deployed import not_deployed
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.spec.model import Auto, Model, ModelSpec, RunpodTarget
@@ -32,7 +32,7 @@ def human(value: Checked, page: Page) -> str:
     found = f"{plural(len(value.specs), 'model spec')} valid"
     if value.warnings:
         found += f", {plural(len(value.warnings), 'warning')}"
-    return "\n".join([*columns(rows), "", found])
+    return "\n".join([*listed(rows, page.width), "", found])
 
 
 def document(value: Checked) -> Mapping[str, Any]:

@@ -58,13 +58,13 @@ def _broken_promises(row: Row, spec: ModelSpec) -> Iterator[str]:
     if row.spec is not None:
         for item in promises(spec.service_level, _latencies(row), row.spec.performance):
             if item.broken:
-                yield f"{item.name.removesuffix('_s')}: {item.why}"
+                yield f"{item.key}: {item.why}"
 
 
 def _unknown_promises(row: Row, spec: ModelSpec) -> Iterator[str]:
     for item in promises(spec.service_level, _latencies(row), spec.performance):
         if item.actual is None:
-            yield f"service_level {item.name.removesuffix('_s')}: the latency is not known"
+            yield f"service_level {item.key}: the latency is not known"
 
 
 def _ops_usd(row: Row, spec: ModelSpec) -> Decimal | None:
