@@ -300,7 +300,7 @@ def test_every_line_of_an_explanation_by_hand(deploy: Deploy, spec: Spec) -> Non
 
     # The range: the bills with the named factors in the spec, and what the method leaves open, at most all workers on.
     if model["simulation"]:
-        open_usd = found.open_percent / 100 * together_s * usd
+        open_usd = found.open_percent / 100 * found.together
     else:
         open_usd = found.open_percent / 100 * (found.together - always_usd)
     share = open_usd / found.together
