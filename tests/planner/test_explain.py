@@ -149,6 +149,17 @@ def test_what_stays_is_not_scaled_with_a_simulated_month() -> None:
     assert found["cold_start"] == cents((after - closed) * moves)
 
 
+def test_a_rule_of_dispatch_makes_no_low_end() -> None:
+    """Its closed form here is the packed one's, to 0.14 USD of rounding: nothing that a range should name."""
+    one = spec(
+        target=RunpodTarget(gpu="AMPERE_48", workers_max=15, idle_timeout_s=9),
+        traffic=Traffic(requests_per_day=Decimal(90_000), cv=Decimal(3)),
+        performance=Performance(service_time_s=Decimal("3.3"), cold_start_s=Decimal(41), concurrency=2),
+    )
+    cost = cost_of(one, BOOK, seed=1)
+    assert [name for name in cost.ends.low if name.startswith("dispatch")] == []
+
+
 def test_bounds_that_say_nothing_are_left_out_and_the_rest_is_named_as_the_spec_does() -> None:
     idle = spec(target=RunpodTarget(gpu="ADA_24", workers_min=1, workers_max=3))
     (busy,) = [item for item in explained(idle).quantities if item.what == "busy"]

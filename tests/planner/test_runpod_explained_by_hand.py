@@ -290,6 +290,8 @@ def test_every_line_of_an_explanation_by_hand(deploy: Deploy, spec: Spec) -> Non
             starts, _, gpus = (amount(text) for text in figures.split(" × "))
             cold_s = D(spec["performance"]["cold_start"].removesuffix("s"))
             assert move == -cents(starts * cold_s * gpus * usd)
+        elif assumption == "dispatch":  # no key of a spec: the command has it
+            assert found.together + move == pytest.approx(dispatched(deploy, spec, step), rel=D("0.15"))
         else:
             other = changed(spec, assumption or step.rpartition(" 20")[0], step if assumption else "20 %")
             assert other is not None, (assumption, step)
@@ -307,12 +309,17 @@ def test_every_line_of_an_explanation_by_hand(deploy: Deploy, spec: Spec) -> Non
     (most_s,) = [out for what, kind, _, out in found.bounds if (what, kind) == ("all workers", "at most")]
     most_usd = cents(most_s * usd)
     for end, sign in (("low", -1), ("high", 1)):
+        if any(factor.startswith("dispatch ") for factor in found.ends[end]):
+            continue  # each alone, below
         month = month_with(deploy, spec, found.ends[end], model, moves, always_usd)
         by_hand = min(cents(month * (1 + sign * share)), max(most_usd, month))
         assert D(model["monthly_usd"][end]) == pytest.approx(by_hand, abs=D("0.02")), (end, found.ends[end])
     for factor, alone_usd in found.alone.items():
         if factor.startswith(("closed form", "simulation")):
             assert abs(alone_usd - found.together) <= open_usd + D("0.02")
+            continue
+        if factor.startswith("dispatch "):
+            assert alone_usd == pytest.approx(dispatched(deploy, spec, factor.split()[1]), rel=D("0.15"))
             continue
         month = month_with(deploy, spec, [factor], model, moves, always_usd)
         assert alone_usd == pytest.approx(month, abs=D("0.02")), factor
@@ -326,6 +333,13 @@ def month_with(
         return D(model["monthly_usd"]["expected"])
     month, in_doubt = closed_form(deploy, with_factors(spec, factors))
     return cents(always_usd + (month - always_usd) * moves) if model["simulation"] and in_doubt else month
+
+
+def dispatched(deploy: Deploy, spec: Spec, rule: str) -> Decimal:
+    """The month where another warm worker gets the request, as `deploy simulate` has it."""
+    write(spec)
+    document: Spec = json.loads(deploy("simulate", "--dispatch", rule, "--requests", "20000", "--json"))
+    return D(str(document["models"][0]["bill"]["total"]["usd"]["simulated"]))
 
 
 def test_the_command_that_is_named_gives_the_month(deploy: Deploy, spec: Spec) -> None:

@@ -147,8 +147,9 @@ def spread(
     bills |= {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, bursts(spec.traffic))}
     busiest = expected._replace(factor=max(_rates(spec)))  # cheaper packed, where that saves starts
     spread_out = _dispatched([expected, busiest, _ends(bills)[1]], others)
+    low, _ = _ends(bills)
     bills |= {case: _usd(spec, month_usd, case) for case in spread_out}
-    low, high = _ends(bills)
+    _, high = _ends(bills)
     usd = error.around(Spread(low=bills[low], expected=expected_usd, high=bills[high]))
     rare = {case: _usd(spec, month_usd, case) for case in _with_bursts(steady, _rare_bursts(spec.traffic))}
     widest = bills | rare
