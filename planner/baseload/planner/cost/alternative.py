@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.cost import Cost, cost_of, expected_month_usd
+from baseload.planner.cost import CLOSED_FORM_PERCENT, Cost, cost_of, expected_month_usd
 from baseload.planner.service_level import kept
 from baseload.planner.spec.model import Model, ModelSpec, RunpodMode, RunpodTarget
 
@@ -25,10 +25,6 @@ FROM_SHARE = Decimal("0.05")
 FROM_USD = Decimal(1)
 
 TIMEOUTS_S = (1, 5, 15, 60)
-CLOSED_FORM = Decimal("0.06")
-"""Of a month: how far off the closed form was in 19 of 20 endpoints where it is not in doubt (docs/cost-model.md). Of
-two such months the errors are alike; beside a simulated one they count."""
-
 TRIED, REQUESTS = 3, 100_000
 """Ways that are simulated at most, and requests simulated for those that turned out to be none, after which there is no
 other: a second and a half at worst, mostly 0.1 to 0.2 s."""
@@ -98,11 +94,14 @@ def _left_in_doubt(cost: Cost) -> bool:
 
 
 def _open_usd(cost: Cost) -> Decimal:
-    """Half of the 95 % interval of the expected month."""
+    """Half of the 95 % interval of the expected month; by an approximation as much as that may be off.
+
+    Of two months by the closed form the errors are alike; beside a simulated one they count.
+    """
     usd = cost.monthly_usd.expected or Decimal(0)
     if cost.simulation:
         return usd * cost.simulation.interval_percent / 100
-    return Decimal(0) if cost.method and cost.method.startswith("exact") else usd * CLOSED_FORM
+    return Decimal(0) if cost.method and cost.method.startswith("exact") else usd * CLOSED_FORM_PERCENT / 100
 
 
 def ways(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[tuple[str, ModelSpec]]:
