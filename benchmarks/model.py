@@ -33,6 +33,7 @@ SEEDS = (20261, 20262, 20263)
 FAST = importlib.util.find_spec("numba") is not None
 POINTS = int(os.environ.get("BASELOAD_BENCH_POINTS", "1000" if FAST else "60"))
 PLANS = POINTS // 10
+DOUBTED = POINTS // 5
 PROTOTYPES = Path(__file__).resolve().parents[2] / "shared" / "prototypes"
 
 
@@ -109,9 +110,9 @@ def doubted() -> None:
         print("left out: the closed form where it is in doubt (needs numba)")
         return
     draw, above = random.Random("doubted"), dict[str, list[float]]()
-    while len(above) < KINDS_OF_DOUBT or min(map(len, above.values())) < PLANS:
+    while len(above) < KINDS_OF_DOUBT or min(map(len, above.values())) < DOUBTED:
         pool = _serverless(draw)
-        kinds = [kind for kind in _kinds_of_doubt(pool) if len(above.get(kind, ())) < PLANS]
+        kinds = [kind for kind in _kinds_of_doubt(pool) if len(above.get(kind, ())) < DOUBTED]
         if not kinds:
             continue
         requests = int(min(1_000_000, max(200_000, pool.arrivals_per_s * 6e6)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from baseload.planner.cost import SEED, cost_of, expected_month_usd
 from baseload.planner.difference import Base
 from baseload.planner.plan import ModelPlan, Plan, make_plan
-from baseload.planner.pool import Pool
+from baseload.planner.pool import Pool, doubts, estimate
 from baseload.planner.prices import bundled
 from baseload.planner.simulated.month import (
     FEWEST,
@@ -32,6 +33,7 @@ from baseload.planner.simulated.month import (
     sample_of,
     simulated_month,
 )
+from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
 from baseload.planner.simulator import Arrivals, simulate
 from baseload.planner.spec import load
 from baseload.planner.spec.model import Curve, ModelSpec
@@ -295,6 +297,52 @@ def test_too_dense_to_simulate_is_said_with_what_to_do(spec: Make) -> None:
     assert "too dense to simulate" in said.summary
     assert said.hint is not None
     assert "deploy simulate office --requests" in said.hint
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "cost-model.md"
+
+
+def test_the_note_says_what_was_measured(spec: Make) -> None:
+    """Each row of the table in docs/cost-model.md, and the widest of two."""
+    rows = re.findall(r"^\| (.+) \| [−+]?\d+ % \| −(\d+) to \+(\d+) % \| −\d+ to \+\d+ % \|$", PAGE.read_text(), re.M)
+    assert len(rows) == 11
+
+    def note(traffic: str, *why: str) -> str:
+        one = spec(traffic)
+        (said,) = simulation_diagnostics(one, Pool(arrivals_per_s=0.1, service_s=1.0), why, None, None)
+        return said.summary
+
+    for why, low, high in rows:
+        cv = f", cv: {why.split()[-1]}" if "variation" in why else ""
+        text = note(f"{{requests_per_day: 1000{cv}}}", why)
+        assert f"such pools bill {low} % less to {high} % more in 19 of 20 cases ({why})" in text
+    (first, low, _), (second, _, high) = rows[5], rows[1]
+    both = note("{requests_per_day: 1000}", first, second)
+    assert f"such pools bill {max(int(low), 8)} % less to {high} % more" in both
+    for unknown in (
+        ("{requests_per_day: 1000, cv: 6}", "gaps with a coefficient of variation of 6"),
+        (
+            "{requests_per_day: 1000}",
+            "not in the closed form: buffer",
+        ),
+    ):
+        assert "more or less, by how much was not measured" in note(*unknown)
+
+
+def test_the_closed_form_can_be_half_too_low() -> None:
+    """The pool that docs/cost-model.md names."""
+    pool = Pool(
+        arrivals_per_s=2.8,
+        service_s=1.9,
+        concurrency=2,
+        cold_start_s=84,
+        idle_timeout_s=1,
+        start_delay_s=4,
+        workers_max=100,
+    )
+    assert doubts(pool)
+    assert estimate(pool).billed == pytest.approx(11.1, abs=0.05)
+    assert simulate(pool, requests=60_000, seed=1).billed == pytest.approx(22.6, rel=0.06)
 
 
 def test_a_change_is_of_what_changed_and_not_of_chance(spec: Make) -> None:

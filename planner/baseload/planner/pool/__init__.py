@@ -684,18 +684,19 @@ def _waits_s(pool: Pool) -> float:
 
 def assumptions(pool: Pool) -> tuple[Assumption, ...]:
     """What an approximation leaves out, and by how much it was off against simulation (docs/cost-model.md)."""
+    delayed = pool.start_delay_s > 0
     if doubts(pool):
-        return _within(11 if not pool.start_delay_s else 25)
-    return _within(2 if not pool.start_delay_s else 6)
+        return _within(44 if delayed else 11, "mostly low, single cases by two thirds")
+    return _within(6 if delayed else 2, "single cases up to a third too high or a tenth too low")
 
 
 @cache
-def _within(percent: int) -> tuple[Assumption, ...]:
+def _within(percent: int, errs: str) -> tuple[Assumption, ...]:
     return (
         Assumption(
             name="error_of_the_method",
             value=f"below {percent} % in 19 of 20 cases",
             source="measured; against simulation, docs/cost-model.md",
-            errs="single cases up to half too high or a quarter too low",
+            errs=errs,
         ),
     )
