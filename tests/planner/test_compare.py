@@ -27,14 +27,17 @@ from baseload.planner.spec.model import (
     Requires,
     RunpodMode,
     RunpodTarget,
+    Schedule,
     ServiceLevel,
     Tokens,
     Traffic,
+    Weekday,
+    Window,
 )
 from baseload.planner.targets import price
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.demand import demand_of
-from baseload.planner.targets.hybrid import Hybrid
+from baseload.planner.targets.hybrid import Hybrid, Side
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
@@ -118,6 +121,25 @@ def test_nothing_is_made_up_for_a_container() -> None:
     assert not unmeasured.of(Status.RANKED)
     assert not unmeasured.of(Status.SAME_SPEED)
     assert "measure" in row(unmeasured, "modal/H100/serverless").reasons[0]
+
+
+def test_machines_that_are_always_on_have_no_schedule() -> None:
+    """As many as serve all of it, by night as well: 730 h × 0.42; what comes and goes has the spec's minimum."""
+    office = Schedule(windows=(Window(days=tuple(Weekday)[:5], from_minute=480, until_minute=1080, workers_min=1),))
+    found = compare(spec(schedule=office), BOOK)
+    fixed = row(found, "beam/RTX4090/1 always on")
+    assert fixed.monthly_usd.expected == D("306.60")
+    assert fixed.spec is not None
+    assert fixed.spec.schedule is None
+    pods = [item for item in found.rows if item.target == "runpod-pod" and item.status is Status.RANKED]
+    assert pods
+    for item in pods:
+        assert item.price is not None
+        assert item.price.usd_per_hour is not None
+        assert item.monthly_usd.expected == (730 * item.price.usd_per_hour * item.gpu_count).quantize(D("0.01"))
+    burst = row(found, "modal/L40S/from zero")
+    assert burst.spec is not None
+    assert burst.spec.schedule == office
 
 
 def test_what_is_not_possible_says_why() -> None:
@@ -233,6 +255,15 @@ def test_a_base_that_does_not_pay_is_said_to_be_no_gain() -> None:
         (LambdaSagemaker(instance="ml.g6.xlarge"), "lambda-sagemaker/ml.g6.xlarge/1 always on"),
         (SagemakerServerless(memory_mb=6144, max_concurrency=10), "sagemaker-serverless/6144 MB/up to 10 at once"),
         (Rented(provider="beam", product="serverless", gpu="RTX4090", workers_max=3), "beam/RTX4090/from zero"),
+        (
+            Hybrid(
+                dedicated=Side(provider="runpod", product="pod", gpu="NVIDIA L40S", tier="secure"),
+                burst=Side(provider="modal", product="serverless", gpu="L40S"),
+                burst_max=4,
+                idle_timeout_s=D(20),
+            ),
+            "hybrid/NVIDIA L40S + L40S/base 0",
+        ),
     ],
 )
 def test_a_spec_of_any_target_has_its_plan_as_its_own_row(target: Any, row_id: str | None) -> None:
@@ -240,7 +271,7 @@ def test_a_spec_of_any_target_has_its_plan_as_its_own_row(target: Any, row_id: s
     found = compare(mine, BOOK)
     (own,) = [item for item in found.rows if item.own]
     assert own.id == (row_id or "runpod-pod/NVIDIA GeForce RTX 4090/2 always on, secure")
-    assert own.monthly_usd == cost_of(mine, BOOK).monthly_usd
+    assert own.monthly_usd == cost_of(mine, BOOK, SEED).monthly_usd
     assert len({item.id for item in found.rows}) == len(found.rows)
     assert row(found, "runpod/ADA_24/flex").status in (Status.RANKED, Status.SAME_SPEED)
 

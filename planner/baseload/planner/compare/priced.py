@@ -131,8 +131,7 @@ class Asked:
         service_s = times.expected.service_time_s
         if service_s is None:
             return None
-        demand = _at(self.high, times.expected, copies)
-        demand = replace(demand, parts=tuple(replace(part, workers_min=None) for part in demand.parts))
+        demand = _at(self.high, times.expected, copies).unscheduled
         peak = max(part.requests_per_day for part in demand.in_parts())
         workers = int(peak / 86_400 * service_s / demand.concurrency) + 1
         while workers <= MOST_STEADY:

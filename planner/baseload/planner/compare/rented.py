@@ -54,8 +54,15 @@ def rented_rows(about: Question) -> Iterator[Row]:
         demands = about.demands(times, offer.copies)
         modes = list(_modes(offer, steady, most_workers(spec, steady)))
         for mode, target in modes if spec.serves == about.measured else modes[:1]:
-            told = _assumptions(offer, fleet_of(target, about.book))
-            yield priced_row(about, replace(blank, mode=mode, assumptions=told), target, demands, times)
+            fleet = fleet_of(target, about.book)
+            row = replace(blank, mode=mode, assumptions=_assumptions(offer, fleet))
+            if (
+                fleet.workers_min == fleet.workers_max and spec.schedule is not None
+            ):  # as many as serve all, all the time
+                always = replace(about, spec=replace(spec, schedule=None))
+                yield priced_row(always, row, target, [demand.unscheduled for demand in demands], times)
+            else:
+                yield priced_row(about, row, target, demands, times)
 
 
 def most_workers(spec: ModelSpec, steady: int) -> int:

@@ -67,7 +67,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     except UsageError as error:  # a hybrid whose cheapest base is not known
         bill = Bill(target="", unknown=("target",))
         problems = [_as_warning(item, spec) for item in error.diagnostics]
-    base = None if bill.base is None else _base(spec, bill.base)
+    base = None if bill.base is None else _base(spec, bill.base, seed)
     found = _confirmed(spec, bill, book, seed)
     if found is not None:
         base = _confirmed_base(found, seed)
@@ -196,17 +196,18 @@ def _confirmed(spec: ModelSpec, bill: Bill, book: PriceBook, seed: int | None) -
     return None if math.isinf(usd(bill.base)) else confirmed(by_formula, usd, most=SIZES)
 
 
-def _base(spec: ModelSpec, replicas: int) -> Assumption:
+def _base(spec: ModelSpec, replicas: int, seed: int | None) -> Assumption:
     value = f"{replicas} replica{'' if replicas == 1 else 's'}"
     if spec.schedule is not None:
         return Assumption(name="base", value=f"{value} at most", source="spec; the most of its schedule")
     if isinstance(spec.target, Hybrid) and spec.target.base is not None:
         return Assumption(name="base", value=value, source="spec")
+    why = "`deploy plan --exact` simulates its neighbours" if seed is None else "too dense to simulate its neighbours"
     return Assumption(
         name="base",
         value=value,
         source="default; the cheapest by the closed form, since the spec names none",
-        errs="up to an eighth high where another size is cheaper: `deploy plan --exact` simulates its neighbours",
+        errs=f"up to an eighth high where another size is cheaper: {why}" if _demand(spec).requests_per_day else None,
     )
 
 

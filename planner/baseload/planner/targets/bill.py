@@ -7,7 +7,7 @@ point and ends in `workers`. What is not known stays unknown and is named: a bil
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 
@@ -55,6 +55,11 @@ class Demand:
     def scheduled(self) -> bool:
         """Whether a schedule says the minimum."""
         return any(part.workers_min is not None for part in self.parts)
+
+    @property
+    def unscheduled(self) -> Demand:
+        """The same without it."""
+        return replace(self, parts=tuple(replace(part, workers_min=None) for part in self.parts))
 
 
 @dataclass(frozen=True, kw_only=True)
