@@ -93,6 +93,21 @@ def test_throttled_by_hand(spec: Make) -> None:
     assert busy.unit == "hour"
 
 
+def test_what_a_schedule_starts_is_within_its_hours(spec: Make) -> None:
+    """One instance from 8 to 18 on five days, and requests from 9 to 17: 50 ÷ 168 × 730 = 217.26 hours × 1.408 = 305.90
+    whatever its starts take, 5 ÷ 7 × 730 ÷ 24 = 22 a month."""
+    target = (
+        "lambda-sagemaker: {instance: ml.g5.xlarge, instances: {min: 1, max: 2}, schedule: {windows: "
+        "[{days: mon-fri, from: '08:00', to: '18:00', min: 1}]}}"
+    )
+    made = spec(target, "{requests_per_day: 1000, curve: office-hours}")
+    seen = replications(made, BOOK, rows=0)
+    assert seen.bill["always_on"].usd.simulated == pytest.approx(305.90, abs=0.01)
+    assert "cold_start" not in seen.bill
+    assert seen.starts.simulated == pytest.approx(22, abs=1)
+    assert seen.bill["total"].usd.difference == pytest.approx(0, abs=0.001)
+
+
 DOUBTED = {
     "modal with a buffer": ("modal: {gpu: L4, containers: {min: 0, max: 6, buffer: 1}}", CONSTANT),
     "instances that scale": ("lambda-sagemaker: {instance: ml.g5.xlarge, instances: {min: 1, max: 3}}", WEEK),

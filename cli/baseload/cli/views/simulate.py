@@ -65,7 +65,8 @@ def _bill(item: Replications) -> Iterator[list[str]]:
         if what == TOTAL or round(seen or 0, 1) or round(usd.simulated or 0, 2) or round(usd.closed_form or 0, 2):
             quantity = "" if seen is None else _quantity(seen, None if unit else amount.unit)
             cells = [quantity, _number(usd.simulated, 2), _number(usd.half_width, 2), _number(usd.closed_form, 2)]
-            yield [NAMES.get(what) or what_is(what), *cells, _difference(usd)]
+            same = cells[1] == cells[3]  # to the cent: a part of one is no difference
+            yield [NAMES.get(what) or what_is(what), *cells, "+0.0 %" if same else _difference(usd)]
 
 
 def _quantity(value: float, unit: str | None) -> str:

@@ -30,6 +30,8 @@ class Seen(NamedTuple):
     idle: float
     cold_start: float
     """Rounding to billed increments included."""
+    always_on: float
+    """Of the minimum, those that are up: by a schedule less than it says by their starts."""
     starts_per_s: float
     refused_share: float
     wait_s: float
@@ -45,6 +47,7 @@ class Seen(NamedTuple):
             busy=found.busy,
             idle=found.idle,
             cold_start=found.cold_start + month.rounding,
+            always_on=found.always_on,
             starts_per_s=found.starts_per_s,
             refused_share=month.refused_share,
             wait_s=month.wait_s,
@@ -59,6 +62,7 @@ class Seen(NamedTuple):
             busy=run.busy,
             idle=run.idle,
             cold_start=run.cold_start + run.rounding,
+            always_on=run.always_on,
             starts_per_s=run.starts_per_s,
             refused_share=run.refused_share,
             wait_s=run.mean_wait_s,
@@ -67,7 +71,7 @@ class Seen(NamedTuple):
 
 
 def as_seen(seen: Seen) -> Times:
-    """The worker time of what was seen; the minimum's is exact and stays."""
+    """The worker time of what was seen; the minimum's is exact and stays, the starts of a schedule's within it."""
 
     def times(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTime:
         month_s = month_hours * 3600
@@ -76,11 +80,12 @@ def as_seen(seen: Seen) -> Times:
             return (Decimal(workers) * month_s).quantize(Decimal(1), ROUND_HALF_UP)
 
         closed = worker_time(demand, fleet, month_hours)
+        not_up_s = max(closed.always_on_s - whole(seen.always_on), Decimal(0)) if demand.scheduled else Decimal(0)
         return replace(
             closed,
             busy_s=whole(seen.busy),
             idle_s=whole(seen.idle),
-            cold_start_s=whole(seen.cold_start),
+            cold_start_s=max(whole(seen.cold_start) - not_up_s, Decimal(0)),
             starts=whole(seen.starts_per_s),
             buffer_s=Decimal(0),
             method=seen.method or closed.method,
