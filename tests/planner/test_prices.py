@@ -405,6 +405,7 @@ def test_the_bundled_files_have_all_columns() -> None:
         ("aws,sagemaker-realtime,ml.g5.12xlarge,instance-second,0.002", None),
         ("aws,lambda,requests,request,0.0000002", None),
         ("premai,contract,any,month,5000", None),
+        ("runpod,pod,NVIDIA L4,gpu-hour,0.3", "has a price for each tier: say `tier`, which is community or secure"),
     ],
 )
 def test_a_negotiated_price_counts_what_is_billed(tmp_path: Path, row: str, reason: str | None) -> None:
@@ -420,3 +421,23 @@ def test_a_negotiated_price_counts_what_is_billed(tmp_path: Path, row: str, reas
     assert reason in problem.summary
     assert problem.where is not None
     assert (problem.where.file, problem.where.line) == (file, 2)
+
+
+def test_a_negotiated_price_without_a_region_holds_in_all_and_for_any_quantity(tmp_path: Path) -> None:
+    (tmp_path / "prices").mkdir()
+    rows = (
+        "aws,sagemaker-realtime,ml.g6.xlarge,,,instance-hour,0.9,2026-11-01,contract",
+        "aws,sagemaker-realtime,ml.g6.xlarge,eu-west-3,,instance-hour,1.1,2026-11-01,contract",
+        "aws,lambda,arm64,,,gb-second,0.00001,2026-11-01,contract",
+    )
+    text = "\n".join(("provider,product,gpu,region,tier,unit,usd,read,source", *rows))
+    (tmp_path / "prices" / "own.csv").write_text(text, encoding="utf-8")
+    mine = with_negotiated(bundled(), tmp_path)
+    asked = [
+        mine.find("aws", "sagemaker-realtime", "ml.g6.xlarge", region=place) for place in ("us-east-1", "eu-west-3")
+    ]
+    assert [row.usd for row in asked if row] == [Decimal("0.9"), Decimal("1.1")]
+    assert {row.usd for row in mine.tiers("aws", "lambda", "arm64", region="us-east-1")} == {Decimal("0.00001")}
+    instance = asked[0]
+    assert instance is not None
+    assert (instance.card, instance.always_on) == ("L4", True)  # what the row below says

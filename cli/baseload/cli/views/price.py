@@ -42,8 +42,10 @@ def human(value: Shown, page: Page) -> str:
         *([["note", row.note]] if row.note else []),
     ]
     old = page.warning("old: read it again") if row.is_old(value.on) else ""
-    entered = f"Another price? {how_to_enter(row.provider)}:"
-    example = f"{row.provider},{row.product},{row.gpu},{row.unit},{row.usd or 'USD'},{value.on.isoformat()},contract"
+    apart = {name: cell for name, cell in (("region", row.region), ("tier", row.tier)) if cell}
+    entered = f"Another price? {how_to_enter(row.provider, ''.join(f'{name},' for name in apart))}:"
+    cells = (row.provider, row.product, row.gpu, *apart.values(), row.unit, f"{row.usd or 'USD'}")
+    example = ",".join((*cells, value.on.isoformat(), "contract"))
     lines = [page.bold(row.id), *columns(facts, indent=2), *([old] if old else []), ""]
     return "\n".join([*lines, *wrapped(entered, page.width), "", f"  {example}"])
 

@@ -8,7 +8,7 @@ that the plan of one endpoint does not pay for everybody's price list.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -47,6 +47,9 @@ SECONDS = {unit: seconds for unit, seconds in UNITS.items() if seconds is not No
 
 BILLED_BY: Mapping[tuple[str, str], str] = {("runpod", "serverless"): "gpu-second"}
 """Products whose price is multiplied as it stands; in any other unit it would be a silently wrong number."""
+
+FROM_QUANTITY = ">="
+"""Begins a tier that holds from a monthly quantity on."""
 
 FACTS = ("card", "count", "includes", "increment_s", "keep_warm_s", "bills_cold_start", "max_age_days")
 """The fields of a row that say how something is billed, not what it costs; `always_on` goes with `keep_warm_s`."""
@@ -125,7 +128,8 @@ class Price:
     @property
     def starts_at(self) -> Decimal:
         """The monthly quantity from which this price holds, 0 without a tier."""
-        return Decimal(self.tier.removeprefix(">=")) if self.tier.startswith(">=") else Decimal(0)
+        from_quantity = self.tier.startswith(FROM_QUANTITY)
+        return Decimal(self.tier.removeprefix(FROM_QUANTITY)) if from_quantity else Decimal(0)
 
     def is_old(self, on: date, max_age_days: int | None = None) -> bool:
         """Whether it should be read again by that day; `max_age_days` instead of the row's own."""
@@ -245,10 +249,13 @@ class PriceBook:
     def with_rows(self, rows: Iterable[Price], name: str) -> PriceBook:
         """This book with other rows over its own, for instance negotiated prices.
 
-        How the time is billed is taken from the row below where the new one does not say it.
+        How the time is billed is taken from the row below where the new one does not say it. One without a region holds
+        in all regions of those below, one without a tier from whatever monthly quantity on.
         """
         own = {row.id: row for provider in self._own for row in self._own[provider]}
-        own |= {row.id: row.with_facts_of(self.get(row.id)) for row in rows}
+        rows = list(rows)
+        told = [*(each for row in rows for each in self._held_by(row)), *rows]
+        own |= {row.id: row.with_facts_of(self.get(row.id)) for row in told}
         return PriceBook(name, own.values(), files=self._files, month_hours=self.month_hours)
 
     def unmatched(self) -> list[tuple[Price, list[str]]]:
@@ -261,6 +268,14 @@ class PriceBook:
                 if known and row.gpu not in known and row.withdrawn is None:
                     found.append((row, known))
         return sorted(found, key=lambda item: item[0].id)
+
+    def _held_by(self, row: Price) -> Iterator[Price]:
+        """The row in the place of each narrower one of the same thing."""
+        for below in self._current(row.provider).values():
+            same = (below.product, below.gpu) == (row.product, row.gpu) and below.id != row.id and row.withdrawn is None
+            tiers = below.tier == row.tier or (not row.tier and below.tier.startswith(FROM_QUANTITY))
+            if same and tiers and row.region in ("", below.region):
+                yield replace(row, region=below.region, tier=below.tier)
 
     def to_json(self) -> dict[str, object]:
         """What `deploy prices --json` prints."""
@@ -401,9 +416,9 @@ def unpriced(provider: str, product: str, gpu: str) -> UsageError:
     return error
 
 
-def how_to_enter(provider: str) -> str:
-    """The remedy for a price that is not known."""
+def how_to_enter(provider: str, more: str = "") -> str:
+    """The remedy for a price that is not known; `more` columns that tell it apart."""
     return (
         f"enter it in prices/{provider}.csv beside Pulumi.yaml, with the columns "
-        "provider,product,gpu,unit,usd,read,source (`deploy prices show` prints a row)"
+        f"provider,product,gpu,{more}unit,usd,read,source (`deploy prices show` prints a row)"
     )

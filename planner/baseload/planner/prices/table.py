@@ -15,7 +15,7 @@ from pathlib import Path
 
 from baseload.planner.diagnostics import Diagnostic, Location
 from baseload.planner.errors import UsageError
-from baseload.planner.prices import CONFIDENCES, UNITS, Price, PriceBook
+from baseload.planner.prices import CONFIDENCES, FROM_QUANTITY, UNITS, Price, PriceBook
 
 REQUIRED = ("provider", "product", "gpu", "unit", "usd", "read", "source")
 COLUMNS = (
@@ -49,6 +49,7 @@ def read_table(
                 _demand_unit(row, billed_by)
                 if over is not None:
                     _demand_what_is_counted(row, over)
+                    _demand_a_known_tier(row, over)
             except ValueError as error:
                 problems.append(Diagnostic(code="prices/row", summary=f"not a price row: {error}", where=where))
                 continue
@@ -99,6 +100,17 @@ def _demand_what_is_counted(row: Price, over: PriceBook) -> None:
         raise ValueError(
             f"{row.provider}/{row.product}/{row.gpu} is billed per {' or '.join(units)}, not per {row.unit}"
         )
+
+
+def _demand_a_known_tier(row: Price, over: PriceBook) -> None:
+    """Of a thing that the book prices by tiers: in no other one would the price ever be used."""
+    known = [other for other in over.of(row.provider) if (other.product, other.gpu) == (row.product, row.gpu)]
+    tiers = sorted({other.tier for other in known if other.withdrawn is None})
+    by_quantity = all(tier.startswith(FROM_QUANTITY) for tier in tiers)
+    if tiers and row.tier not in tiers and not (by_quantity and row.tier[:2] in ("", FROM_QUANTITY)):
+        said = f"has no tier {row.tier!r}" if row.tier else "has a price for each tier"
+        wanted = " or ".join(tier or "none" for tier in tiers)
+        raise ValueError(f"{row.provider}/{row.product}/{row.gpu} {said}: say `tier`, which is {wanted}")
 
 
 def _counted(unit: str) -> str:
