@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.compare.priced import Question, bills_row
+from baseload.planner.compare.priced import Question, bills_row, spread_out
 from baseload.planner.compare.row import Row, Status
 from baseload.planner.cost import cents
 from baseload.planner.performance.on_cards import Times
@@ -77,6 +77,7 @@ def _row(about: Question, base: Row, burst: Row) -> Row:
         return replace(blank, reasons=(_why_none(base, burst),))
     target = replace(target, base=best.base)
     bills = [best, *(hybrid(target, demand, about.book) for demand in ends)]
+    bills += spread_out(about, target, (expected, *ends), bills)
     row = bills_row(about, replace(blank, mode=f"base {best.base}"), target, bills, expected, times, (base, burst))
     fixed, flexible = hour_usd(base), hour_usd(burst)
     if fixed is None or flexible is None:

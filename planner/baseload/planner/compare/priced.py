@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
 from baseload.planner.cost import BURSTS, SESSIONS, Spread
-from baseload.planner.cost.target import error_of_bill
+from baseload.planner.cost.target import dispatches, error_of_bill
 from baseload.planner.performance.on_cards import Times, on_another_platform, times_on
+from baseload.planner.pool import Dispatch
 from baseload.planner.prices import Price, PriceBook
 from baseload.planner.spec.model import Auto, Container, Model, ModelSpec, Performance, Precision, Range, Traffic
 from baseload.planner.targets import price as bill_of
@@ -184,9 +185,17 @@ def _at(demand: Demand, performance: Performance, copies: int) -> Demand:
 
 def priced_row(about: Question, blank: Row, target: Target, demands: Sequence[Demand], times: Times) -> Row:
     """The row of a target: `demands` are the expected one and those at the ends of the range."""
-    return bills_row(
-        about, blank, target, [bill_of(target, demand, about.book) for demand in demands], demands[0], times
-    )
+    bills = [bill_of(target, demand, about.book) for demand in demands]
+    bills += spread_out(about, target, demands, bills)
+    return bills_row(about, blank, target, bills, demands[0], times)
+
+
+def spread_out(about: Question, target: Target, demands: Sequence[Demand], bills: Sequence[Bill]) -> list[Bill]:
+    """The dearest of the bills by balanced dispatch, where the platform may have it and that matters."""
+    if not about.ranged or not dispatches(replace(about.spec, target=target)):
+        return []
+    dearest = max(zip(bills, demands, strict=True), key=lambda pair: pair[0].at_least_usd)[1]
+    return [bill_of(target, replace(dearest, dispatch=Dispatch.BALANCED), about.book)]
 
 
 def bills_row(

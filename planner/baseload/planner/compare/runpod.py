@@ -10,11 +10,11 @@ from baseload.planner.compare.rented import most_workers
 from baseload.planner.compare.row import Row, Status, envelope, judged, served
 from baseload.planner.cost import SEED, Cost, Spread, expected_month_usd
 from baseload.planner.cost.ranges import error_of
-from baseload.planner.cost.runpod import runpod_cost
+from baseload.planner.cost.runpod import dispatches, runpod_cost
 from baseload.planner.performance.estimate import estimated
 from baseload.planner.performance.gpus import POOLS
 from baseload.planner.performance.on_cards import COUNTS, Times, does_not_fit, fewest_gpus
-from baseload.planner.pool import Assumption
+from baseload.planner.pool import Assumption, Dispatch
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import ModelSpec, RequestCount, RunpodMode, RunpodTarget
 from baseload.planner.targets.bill import Demand
@@ -107,11 +107,16 @@ def _over_range(spec: ModelSpec, cost: Cost, times: Times, book: PriceBook) -> S
     """With the bills at the ends: the least traffic served fast, the most served slowly."""
     if spec.traffic is None or cost.monthly_usd.expected is None:
         return cost.monthly_usd
-    found = [cost.monthly_usd]
-    for low, high in ends_of(spec.traffic):
-        for traffic, performance in ((low, times.fast), (high, times.slow)):
-            usd = expected_month_usd(replace(spec, traffic=traffic, performance=performance), book)
-            found.append(Spread(low=usd, expected=usd, high=usd))
+    specs = [
+        replace(spec, traffic=traffic, performance=performance)
+        for low, high in ends_of(spec.traffic)
+        for traffic, performance in ((low, times.fast), (high, times.slow))
+    ]
+    months = [expected_month_usd(each, book) for each in specs]
+    if dispatches(spec) and None not in months:
+        dearest = max(zip(months, specs, strict=True), key=lambda pair: pair[0] or 0)[1]
+        months.append(expected_month_usd(replace(dearest, dispatch=Dispatch.BALANCED), book))
+    found = [cost.monthly_usd, *(Spread(low=usd, expected=usd, high=usd) for usd in months)]
     return error_of(cost.method, cost.split_usd, cost.monthly_usd.expected).around(envelope(found))
 
 

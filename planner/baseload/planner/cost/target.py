@@ -91,7 +91,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     worst_usd = _hourly_worst_case(spec, book)
     sure_to = month.interval_percent if month is not None else None
     off = error_of_bill(bill, total, worst_usd, book.month_hours, sure_to)
-    rules = _dispatches(spec)
+    rules = dispatches(spec)
     span = spread(spec, month_usd, total, guess, off, rules)
     response = None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share)
     assumptions = (*_assumptions(spec, bill, guess, book.month_hours, base), *off.told())
@@ -418,7 +418,7 @@ def _missing(spec: ModelSpec) -> tuple[str, ...]:
     return ("traffic.log",) if spec.traffic.requests_per_day is None else ()
 
 
-def _dispatches(spec: ModelSpec) -> tuple[Dispatch, ...]:
+def dispatches(spec: ModelSpec) -> tuple[Dispatch, ...]:
     """Which other rules of dispatch may hold: on workers that a platform starts and stops one by one.
 
     Instances of SageMaker go by the requests of all of them, whichever gets one; pods stay.
@@ -546,7 +546,7 @@ def _figures(spec: ModelSpec) -> list[Assumption]:
 
 
 def _dispatch(spec: ModelSpec) -> list[Assumption]:
-    rules = _dispatches(spec)
+    rules = dispatches(spec)
     match _target(spec):
         case Modal():
             return [dispatch("Modal", rules)] if rules else []
