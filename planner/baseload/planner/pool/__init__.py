@@ -4,7 +4,7 @@ A `Pool` goes in, a `PoolEstimate` comes out: mean billed workers split into bus
 with the name of the method and the assumptions it rests on. Rules of the pool: arrivals are Poisson at a constant
 rate; a request goes to the fullest worker with room, else to the worker that became idle last; one that finds no room
 waits in one queue and starts workers until (starting × concurrency) covers the queue; a started worker is not called
-back; a worker idle for the timeout stops unless that leaves fewer than the minimum.
+back; a worker idle for the timeout stops unless that leaves fewer than the minimum. Other rules of dispatch: `spread`.
 
 Exact, for these rules: no traffic; all workers always on; one worker (any service times at concurrency 1, exponential
 ones above); no cold start at concurrency 1 with exponential service times. Everything else is an approximation and

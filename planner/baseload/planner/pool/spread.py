@@ -33,7 +33,7 @@ def spread_out(pool: Pool) -> PoolEstimate:
     chain = _Chain(pool)
     up, starts = chain.means()
     room = float(pool.workers_max - pool.workers_min)
-    load = chain.served.above(chain.base)
+    load = chain.load
     cold = min(starts * pool.cold_start_s * pool.cold_start_billed, room)
     # Nobody idles longer than the timeout, before a request or a stop.
     most = load + (chain.coming_per_s + starts) * pool.idle_timeout_s
@@ -61,7 +61,8 @@ class _Chain:
         self.pool = pool
         self.served = in_service(pool.load, pool.peakedness)
         self.base = pool.dedicated * c
-        self.coming_per_s = pool.arrivals_per_s * self.served.at_least(self.base)
+        full = _full(self.base, pool.load)
+        self.coming_per_s, self.load = pool.arrivals_per_s * full, pool.load * full
         """What the base has no room for."""
         self.fewest = max(pool.workers_min, min((self.served.first - self.base) // c, pool.workers_max))
         """Fewer are as good as never up."""
@@ -152,6 +153,16 @@ class _Chain:
 
 
 # ------------------------------------------------------------------------------------------------------- the figures
+def _full(slots: int, load: float) -> float:
+    """Erlang B: the share of requests that find all of them taken and go elsewhere; 1 without any."""
+    inverse = 1.0
+    for taken in range(1, slots + 1):
+        inverse = 1 + inverse * taken / load if load > 0 else math.inf
+        if inverse > 1e300:
+            return 0.0
+    return 1 / inverse
+
+
 @dataclass(frozen=True)
 class InService:
     """Requests in service where nothing limits them: Poisson, or Pascal where their variance is above the mean."""
@@ -173,10 +184,6 @@ class InService:
         """E[(n − N)⁺]."""
         at = n - self.first
         return 0.0 if at < 0 else self.spare[at] if at < len(self.spare) else n - self.mean
-
-    def above(self, n: int) -> float:
-        """E[(N − n)⁺]."""
-        return max(self.mean - n + self.below(n), 0.0)
 
 
 @lru_cache(maxsize=256)
