@@ -15,18 +15,22 @@ from baseload.planner.cost.alternative import FROM_SHARE, Alternative, cheaper, 
 from baseload.planner.prices import bundled
 from baseload.planner.spec.model import (
     Container,
+    Curve,
     Limits,
     Model,
     ModelSpec,
     Performance,
     RunpodMode,
     RunpodTarget,
+    Schedule,
     ServiceLevel,
     Tokens,
     Traffic,
 )
+from baseload.planner.targets.hybrid import Hybrid, Side
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.runpod import RunpodPod
+from baseload.planner.traffic.schedule import office
 
 BOOK = bundled()
 D = Decimal
@@ -105,6 +109,26 @@ def test_other_targets_have_ways_of_their_own() -> None:
 
 # One request a worker and a timeout of 5 s: the closed form is in doubt.
 DOUBTFUL = replace(SPEC, target=replace(TARGET, idle_timeout_s=5, workers_max=5))
+
+
+def test_a_base_may_be_another_or_stop_at_night() -> None:
+    side = Side(provider="runpod", product="pod", gpu="NVIDIA L40S", tier="secure")
+    burst = Side(provider="runpod", product="serverless", gpu="ADA_48_PRO")
+    target = Hybrid(dedicated=side, burst=burst, burst_max=6, base=1, idle_timeout_s=D(60))
+    steady = replace(SPEC, target=target, traffic=Traffic(requests_per_day=D(20_000)))
+    more = best(steady)
+    assert more is not None
+    assert more.change == "base: 2"
+    assert more.monthly_usd == cost_of(replace(steady, target=replace(target, base=2)), BOOK).monthly_usd.expected
+    by_day = replace(steady, traffic=Traffic(requests_per_day=D(20_000), curve=Curve.OFFICE_HOURS))
+    asleep = best(by_day)
+    assert asleep is not None
+    assert asleep.change == "schedule: 2 from mon to fri, 08:00 to 18:00, else 0"
+    hours = Schedule(windows=(office(2),))
+    there = cost_of(replace(by_day, target=replace(target, base=None), schedule=hours), BOOK)
+    assert asleep.monthly_usd == there.monthly_usd.expected
+    assert there.lines[0].amount_usd == D("473.63")  # 730 × 50/168 × 2 × 1.09
+    assert not [change for change, _ in ways(replace(by_day, schedule=hours), there, BOOK)]
 
 
 def busy(requests_per_day: int, cold_start_s: int, cv: str | None = None) -> ModelSpec:

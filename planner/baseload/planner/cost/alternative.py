@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from baseload.planner.cost import CLOSED_FORM_PERCENT, Cost, cost_of, expected_month_usd
 from baseload.planner.service_level import kept
-from baseload.planner.spec.model import Model, ModelSpec, RunpodMode, RunpodTarget
+from baseload.planner.spec.model import Curve, Model, ModelSpec, RunpodMode, RunpodTarget, Schedule
+from baseload.planner.traffic.schedule import office
 
 if TYPE_CHECKING:
     from baseload.planner.prices import PriceBook
+    from baseload.planner.targets.hybrid import Hybrid
     from baseload.planner.targets.modal import Modal
 
 FROM_SHARE = Decimal("0.05")
@@ -110,11 +112,14 @@ def ways(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[tuple[str, Mo
     if isinstance(target, RunpodTarget):
         yield from _runpod(spec, target, cost, book)
         return
+    from baseload.planner.targets.hybrid import Hybrid
     from baseload.planner.targets.modal import Modal
     from baseload.planner.targets.runpod import RunpodPod
 
     if isinstance(target, Modal):
         yield from _modal(spec, target)
+    elif isinstance(target, Hybrid) and cost.bill is not None and cost.bill.base is not None and not spec.schedule:
+        yield from _hybrid(spec, target, cost.bill.base)
     elif isinstance(target, RunpodPod) and target.tier == "secure":
         yield "tier: community", replace(spec, target=replace(target, tier="community"))
 
@@ -165,3 +170,20 @@ def _modal(spec: ModelSpec, target: Modal) -> Iterator[tuple[str, ModelSpec]]:
         yield "containers.buffer: 0", replace(spec, target=replace(target, buffer=0))
     if target.containers_min and spec.schedule is None:
         yield "containers.min: 0", replace(spec, target=replace(target, containers_min=0))
+
+
+def _hybrid(spec: ModelSpec, target: Hybrid, base: int) -> Iterator[tuple[str, ModelSpec]]:
+    """Another base where the spec names one; by office hours where the traffic knows hours."""
+    for size in (base - 1, base + 1) if target.base is not None else ():
+        if size >= 0:
+            yield f"base: {size}", replace(spec, target=replace(target, base=size))
+    traffic = spec.traffic
+    if traffic is None or not (traffic.hourly or traffic.curve not in (None, Curve.CONSTANT)):
+        return
+    for inside, otherwise in dict.fromkeys([(base, 0), (base, base - 1), (base + 1, 0), (base + 1, base)]):
+        if 0 <= otherwise < inside:
+            hours = Schedule(windows=(office(inside),), otherwise=otherwise, time_zone=traffic.time_zone)
+            yield (
+                f"schedule: {inside} from mon to fri, 08:00 to 18:00, else {otherwise}",
+                replace(spec, schedule=hours, target=replace(target, base=None)),
+            )

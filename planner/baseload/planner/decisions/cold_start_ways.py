@@ -12,23 +12,18 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from baseload.planner.cost import cost_of
-from baseload.planner.spec.model import Curve, ModelSpec, RunpodTarget, Schedule, Weekday, Window
+from baseload.planner.spec.model import Curve, ModelSpec, RunpodTarget, Schedule
 from baseload.planner.sweep import IDLE_TIMEOUTS_S, MODAL_S, with_settings
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import Modal
 from baseload.planner.targets.rented import Rented
+from baseload.planner.traffic.schedule import office
 
 if TYPE_CHECKING:
     from baseload.planner.prices import PriceBook
 
 FEW = (Decimal("0.1"), Decimal("0.01"))
 """Of the requests: the shortest idle timeouts are looked for at which fewer meet a cold start."""
-OFFICE = Window(
-    days=(Weekday.MON, Weekday.TUE, Weekday.WED, Weekday.THU, Weekday.FRI),
-    from_minute=8 * 60,
-    until_minute=18 * 60,
-    workers_min=1,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +122,7 @@ def _settings(spec: ModelSpec) -> Iterator[tuple[str, ModelSpec, str]]:
     )
     yield (
         "schedule: 1 from mon to fri, 08:00 to 18:00",
-        replace(spec, schedule=Schedule(windows=(OFFICE,), time_zone=zone)),
+        replace(spec, schedule=Schedule(windows=(office(1),), time_zone=zone)),
         "" if shaped else "the spec's traffic does not know the hours: the same at night",
     )
     pinged = more

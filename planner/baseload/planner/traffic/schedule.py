@@ -35,6 +35,11 @@ class Shift:
     """The rates in it, in order."""
 
 
+def office(workers: int) -> Window:
+    """So many from Monday to Friday, 08:00 to 18:00."""
+    return Window(days=tuple(Weekday)[:5], from_minute=8 * 60, until_minute=18 * 60, workers_min=workers)
+
+
 def minimums(schedule: Schedule) -> tuple[tuple[int, int], ...]:
     """(minute of the week from Monday 00:00 local time, minimum from then on), the first at 0."""
     edges = {0}
