@@ -343,11 +343,70 @@ def test_a_base_is_recommended_among_simulated_neighbours() -> None:
     assert told == ["default", "spec"]
 
 
-def test_a_batch_elsewhere_is_unknown_and_says_so() -> None:
-    nightly = Traffic(requests_per_day=D(100), batch=Batch(jobs=100, at="02:00", within_s=D(3600)))
-    cost = cost_of(spec(TARGETS["modal"], nightly), BOOK)
+NIGHTLY = Traffic(requests_per_day=D(20_000), batch=Batch(jobs=20_000, at="02:00", within_s=D(7200)))
+
+
+def test_a_batch_on_modal_by_hand() -> None:
+    """Three containers, 730/24 nights: each starts for 25 s, serves its share of 20,000 × 1.8 s and stays for 60 s."""
+    cost = cost_of(spec(Modal(gpu="L4", containers_max=3), NIGHTLY), BOOK)
+    hours = {line.what: line.quantity for line in cost.lines}
+    nights = D(730) / 24
+    assert hours["busy"] == pytest.approx(20_000 * D("1.8") / 3600 * nights)
+    assert hours["idle"] == pytest.approx(3 * 60 * nights / 3600)
+    assert hours["cold_start"] == pytest.approx(3 * D("25.5") * nights / 3600, rel=D("0.001"))
+    assert hours["cpu"] == pytest.approx((hours["busy"] + hours["idle"] + hours["cold_start"]) / 8)
+    found = cost.deadline
+    assert found is not None
+    # 25 s, then ⌈20,000/3⌉ = 6,667 waves of 1.8 s; in two hours 3,986 waves fit, and ⌈20,000/3,986⌉ = 6 containers do
+    assert (found.takes_s, found.workers, found.workers_needed) == (12_026, 3, 6)
+    enough = cost_of(spec(Modal(gpu="L4", containers_max=6), NIGHTLY), BOOK)
+    assert enough.monthly_usd.expected == found.monthly_usd_at_needed
+    assert enough.deadline is not None
+    assert (enough.deadline.takes_s, enough.deadline.workers_needed) == (6026, 6)
+    told = {item.code: item.hint for item in cost.diagnostics}
+    assert told["plan/deadline"] == "raise `containers.max` to 6, or give it more time"
+    assert "plan/deadline" not in {item.code for item in enough.diagnostics}
+    assert cost.response is None or cost.response.p95_s is None
+    assert cost.monthly_usd.low == cost.monthly_usd.expected == cost.monthly_usd.high
+
+
+def test_a_batch_that_no_function_does_in_time() -> None:
+    huge = replace(NIGHTLY, requests_per_day=D(90_000_000), batch=replace(NIGHTLY.batch, jobs=90_000_000))  # type: ignore[type-var]
+    cost = cost_of(spec(Modal(gpu="L4", containers_max=6), huge), BOOK)
+    assert cost.deadline is not None
+    assert (cost.deadline.takes_s, cost.deadline.monthly_usd_at_needed) == (None, None)
+    assert cost.usd_per_1000_requests is None
+    told = {item.code: f"{item.summary} {item.hint}" for item in cost.diagnostics}
+    assert "it needs 22,580 workers, and `containers.max` is 4,000 at most" in told["plan/deadline"]
+    assert "more than 2,000 waiting calls are refused" in told["plan/caveat"]
+
+
+def test_containers_that_are_ready_take_a_batch_at_once() -> None:
+    """Two by schedule from 01:00 to 03:00: always on then, and one more is started beside them."""
+    ready = Schedule(windows=(Window(days=tuple(Weekday), from_minute=60, until_minute=180, workers_min=2),))
+    cost = cost_of(spec(Modal(gpu="L4", containers_max=3), NIGHTLY, schedule=ready), BOOK)
+    hours = {line.what: line.quantity for line in cost.lines}
+    assert hours["always_on"] == pytest.approx(2 * 730 * D(2) / 24, rel=D("0.0001"))
+    assert hours["cold_start"] == pytest.approx(D("25.5") * 730 / 24 / 3600, rel=D("0.02"))
+    without = cost_of(spec(Modal(gpu="L4", containers_max=3), NIGHTLY, performance=Performance()), BOOK)
+    assert without.monthly_usd.expected is None
+    assert without.deadline is None
+
+
+def test_a_batch_on_modal_agrees_with_its_simulation() -> None:
+    few = replace(NIGHTLY, requests_per_day=D(2000), batch=Batch(jobs=2000, at="02:00", within_s=D(7200)))
+    seen = replications(spec(Modal(gpu="L4", containers_max=4), few), BOOK, seed=1)
+    closed = cost_of(spec(Modal(gpu="L4", containers_max=4), few), BOOK).monthly_usd.expected
+    assert closed is not None
+    assert seen.bill["total"].usd.simulated == pytest.approx(float(closed), rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["lambda-sagemaker", "sagemaker-serverless", "hybrid"])
+def test_a_batch_elsewhere_is_unknown_and_says_so(name: str) -> None:
+    cost = cost_of(spec(TARGETS[name], NIGHTLY), BOOK)
     assert cost.monthly_usd.expected is None
-    assert "traffic.batch" in cost.diagnostics[0].summary
+    assert cost.deadline is None
+    assert any("traffic.batch" in item.summary for item in cost.diagnostics)
 
 
 # --------------------------------------------------------------------------------------------------- the stack itself

@@ -27,6 +27,7 @@ from baseload.planner.cost import (
     cents,
     others_move,
 )
+from baseload.planner.cost.deadline import deadline_of, late
 from baseload.planner.cost.overload import overload
 from baseload.planner.cost.ranges import bursts, error_of, factors, growth, one_month, plain, spread
 from baseload.planner.cost.response import response_time
@@ -84,6 +85,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
         most_usd=None if worst_usd is None else cents(worst_usd * MONTH_S / 3600),
     )
     span = spread(spec, month_usd, total, guess, error, dispatches(spec)) if ranged else one_month(total)
+    deadline = _deadline(spec, price, missing)
     return Cost(
         target=f"runpod {spec.runpod.mode}",
         monthly_usd=span.usd,
@@ -93,7 +95,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
         ends=span.ends,
         factors=factors(spec, month_usd, total, guess, error, dispatches(spec)) if ranged else (),
         growth=growth(spec, month_usd, known=total is not None) if ranged else (),
-        deadline=_deadline(spec, price, missing),
+        deadline=deadline,
         split_usd=Split(**known),
         at_least_usd=sum(known.values(), Decimal(0)),
         usd_per_1000_requests=None if expected and expected.overloaded else per_1000(spec, total),
@@ -109,7 +111,7 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
             *_unknowns(spec, missing, price),
             *guessed(spec, guess if expected and _modelled(spec) else None),
             *_overload(spec, missing),
-            *_late(spec, missing),
+            *late(spec, deadline),
             *simulation_diagnostics(spec, pool_of(spec), doubts, month, seed),
         ),
     )
@@ -314,14 +316,7 @@ def _deadline(spec: ModelSpec, price: Price | None, missing: list[str]) -> Deadl
     if run.workers_needed is not None and price is not None and price.usd is not None:
         enough = replace(spec, target=replace(spec.runpod, workers_max=run.workers_needed))
         usd = _month_usd(price, enough, Decimal(1), None)
-    return Deadline(
-        jobs=batch.jobs,
-        within_s=batch.within_s,
-        takes_s=None if run.estimate.overloaded else _whole(Decimal(run.seconds)),
-        workers=spec.runpod.workers_max,
-        workers_needed=run.workers_needed,
-        monthly_usd_at_needed=usd,
-    )
+    return deadline_of(batch, run, spec.runpod.workers_max, usd)
 
 
 def per_1000(spec: ModelSpec, total_usd: Decimal | None, month_hours: Decimal = MONTH_HOURS) -> Decimal | None:
@@ -619,24 +614,3 @@ def _overload(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
         return []
     pool = pool_of(spec)
     return overload(spec, pool.workers_max, pool.concurrency, called="workers", key="workers.max")
-
-
-def _late(spec: ModelSpec, missing: list[str]) -> list[Diagnostic]:
-    """The batch is not done within its time, or never."""
-    found = None if missing else _deadline(spec, None, missing)
-    if found is None or (found.takes_s is not None and found.takes_s <= found.within_s):
-        return []
-    takes = "more than a day" if found.takes_s is None else f"{plain(found.takes_s)} s"
-    hint = "no number of workers is enough: a cold start and one request take longer"
-    if found.workers_needed is not None:
-        hint = f"raise `workers.max` to {found.workers_needed}, or give it more time"
-    return [
-        Diagnostic(
-            code="plan/deadline",
-            severity=Severity.WARNING,
-            summary=f"the batch of {spec.name}, {found.jobs:,} requests, takes {takes} on {found.workers} workers, "
-            f"more than `within` {plain(found.within_s)} s",
-            where=Location(spec.file),
-            hint=hint,
-        )
-    ]

@@ -11,7 +11,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.cost import Cost, Line, ResponseTime, Simulation, Split, cents, unit_name
+from baseload.planner.cost import Cost, Deadline, Line, ResponseTime, Simulation, Split, cents, unit_name
+from baseload.planner.cost.deadline import deadline_of, late
 from baseload.planner.cost.overload import overload
 from baseload.planner.cost.ranges import Error, error_of, factors, growth, plain, spread
 from baseload.planner.cost.response import response_time
@@ -30,13 +31,15 @@ from baseload.planner.spec.model import ModelSpec, RunpodTarget
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.aws import ANSWER_S, OVERLOADED, LambdaSagemaker, SagemakerServerless
 from baseload.planner.targets.bill import Bill, Counted, Demand
-from baseload.planner.targets.demand import demand_of, quiet
+from baseload.planner.targets.demand import batch_of, demand_of, quiet
 from baseload.planner.targets.hardware import hardware_of
 from baseload.planner.targets.hybrid import Hybrid, sizes
-from baseload.planner.targets.modal import Modal
+from baseload.planner.targets.modal import CONTAINERS_PER_FUNCTION, Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
-from baseload.planner.targets.workers import Fleet, Times, WorkerTime, whole_pool_of, worker_time
+from baseload.planner.targets.workers import Fleet, Times, WorkerTime, batch_run, whole_pool_of, worker_time
+from baseload.planner.targets.workers import missing as missing_times
+from baseload.planner.traffic.batch import BatchRun
 from baseload.planner.traffic.profile import profile_of
 from baseload.planner.traffic.schedule import assumption, minimums, overlays_a_log
 
@@ -65,8 +68,8 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     try:
         bill = bill_of(_target(spec), _demand(spec), book)
     except UsageError as error:  # a hybrid whose cheapest base is not known
-        bill = Bill(target="", unknown=("target",))
-        problems = [_as_warning(item, spec) for item in error.diagnostics]
+        bill = Bill(target="", unknown=() if missing else ("target",))
+        problems = [] if missing else [_as_warning(item, spec) for item in error.diagnostics]
     base = None if bill.base is None else _base(spec, bill.base, seed)
     found = _confirmed(spec, bill, book, seed)
     if found is not None:
@@ -95,6 +98,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     span = spread(spec, month_usd, total, guess, off, rules)
     response = None if bill.impossible else response_time(bill.pools, bill.latency, bill.refused_share)
     assumptions = (*_assumptions(spec, bill, guess, book.month_hours, base), *off.told())
+    deadline = _deadline(spec, book) if known else None
     return Cost(
         target=_name(_target(spec)),
         monthly_usd=span.usd,
@@ -103,12 +107,15 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
         ends=span.ends,
         factors=factors(spec, month_usd, total, guess, off, rules),
         growth=growth(spec, month_usd, known=known),
+        deadline=deadline,
         split_usd=_split(bill) if lines else Split(),
         at_least_usd=sum((line.amount_usd for line in lines), Decimal("0.00")),
-        usd_per_1000_requests=per_1000(spec, total, book.month_hours) if bill.refused_share == 0 else None,
+        usd_per_1000_requests=per_1000(spec, total, book.month_hours)
+        if bill.refused_share == 0 and (deadline is None or deadline.takes_s is not None)
+        else None,
         hourly_worst_case_usd=worst_usd,
         method=bill.method if known else None,
-        worker_starts_per_month=bill.starts if known and bill.pools else None,
+        worker_starts_per_month=bill.starts if known and (bill.pools or deadline) else None,
         lines=tuple(_line(line.what, line.quantity, line.price, line.unit_price_usd) for line in lines),
         prices=tuple(dict.fromkeys(line.price for line in lines)),
         assumptions=month.assumptions(assumptions) if month is not None else assumptions,
@@ -120,6 +127,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
             *problems,
             *_unknowns(spec, () if problems else unknown),
             *_overload(spec, missing),
+            *late(spec, deadline, "containers.max", CONTAINERS_PER_FUNCTION),
             *_remarks(spec, bill),
             *guessed(spec, guess if known and missing == () else None),
             *(month.diagnostics if month is not None else ()),
@@ -404,7 +412,35 @@ def _demand(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal
     """The spec's; quiet where it says nothing of its traffic, which is told apart by `_missing`."""
     if active_share is not None and spec.traffic is not None and spec.traffic.active_share is None:
         spec = replace(spec, traffic=replace(spec.traffic, active_share=active_share))
-    return demand_of(spec, factor=factor) or quiet(spec)
+    batch = batch_of(spec, factor=factor) if _takes_batches(_target(spec)) else None
+    return batch or demand_of(spec, factor=factor) or quiet(spec)
+
+
+def _takes_batches(target: Target) -> bool:
+    """Whether requests that lie ready wait for their turn: elsewhere they are refused, or their wait is cut off."""
+    return isinstance(target, Modal)
+
+
+def _deadline(spec: ModelSpec, book: PriceBook) -> Deadline | None:
+    """How a batch does on all containers, and what it takes to be in time; the bill is known."""
+    target, demand = _target(spec), _demand(spec)
+    if demand.batch is None or spec.traffic is None or spec.traffic.batch is None or not isinstance(target, Modal):
+        return None
+    runs: list[BatchRun] = []
+
+    def times(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTime:
+        if not missing_times(demand, fleet):
+            runs.append(batch_run(demand, fleet))
+        return worker_time(demand, fleet, month_hours)
+
+    bill_of(target, demand, book, times)
+    if not runs:
+        return None
+    usd, needed = None, runs[0].workers_needed
+    if needed is not None:
+        enough = bill_of(replace(target, containers_max=needed), demand, book)
+        usd = None if enough.impossible else enough.monthly_usd
+    return deadline_of(spec.traffic.batch, runs[0], target.containers_max, usd)
 
 
 def _missing(spec: ModelSpec) -> tuple[str, ...]:
@@ -414,7 +450,7 @@ def _missing(spec: ModelSpec) -> tuple[str, ...]:
     if spec.traffic is None:
         return ("traffic.requests_per_day",)
     if spec.traffic.batch is not None:
-        return ("traffic.batch",)
+        return () if _takes_batches(_target(spec)) else ("traffic.batch",)
     return ("traffic.log",) if spec.traffic.requests_per_day is None else ()
 
 
@@ -591,7 +627,7 @@ def _unknowns(spec: ModelSpec, unknown: tuple[str, ...]) -> list[Diagnostic]:
     hints = {
         "traffic.requests_per_day": "say how much is asked of it, for instance `traffic: {requests_per_day: 1000}`",
         "traffic.log": "`deploy plan` reads logs; where it does not, say `requests_per_day` instead",
-        "traffic.batch": "batches are priced on RunPod serverless; elsewhere say `requests_per_day`",
+        "traffic.batch": "batches are priced on RunPod serverless and Modal; elsewhere say `requests_per_day`",
         "traffic.tokens": "say `tokens: {in: 500, out: 200}`",
         "idle_timeout": "when an idle worker stops is not published: say `idle_timeout`",
     }

@@ -42,6 +42,8 @@ class Demand:
     output_tokens: Decimal | None = None
     parts: tuple[Part, ...] = ()
     """The month in parts, each with its own rate; empty is one part at `requests_per_day`."""
+    batch: Work | None = None
+    """All requests of a day at once instead of a rate: the parts have none then."""
 
     def per_month(self, month_hours: Decimal = MONTH_HOURS) -> Decimal:
         """Requests."""
@@ -72,6 +74,16 @@ class Part:
     """The rate in these hours, as if the whole day were like them."""
     workers_min: int | None = None
     """Instead of the target's own, of a hybrid instead of its base: `schedule:`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What lies ready once a day."""
+
+    jobs: int
+    within_s: Decimal
+    workers_ready: int | None = None
+    """Those of a schedule's minimum when it begins; None is the target's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ Takes what the spec says and no more: estimates of unknown figures are made else
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from baseload.planner.spec.model import ModelSpec
-from baseload.planner.targets.bill import Demand, Part
+from baseload.planner.targets.bill import Demand, Part, Work
 from baseload.planner.traffic.profile import RateProfile, Stretch, profile_of
 from baseload.planner.traffic.rates import quadrature
-from baseload.planner.traffic.schedule import shifts
+from baseload.planner.traffic.schedule import minimum_at, shifts
 
 _DAY_S = 86_400
 _RATE = Decimal("0.000001")
@@ -55,16 +55,36 @@ def demand_of(spec: ModelSpec, *, factor: Decimal = Decimal(1)) -> Demand | None
     )
 
 
+def batch_of(spec: ModelSpec, *, factor: Decimal = Decimal(1)) -> Demand | None:
+    """The spec's batch with its jobs times `factor`; None where its traffic is none."""
+    traffic, performance = spec.traffic, spec.performance
+    if traffic is None or traffic.batch is None:
+        return None
+    batch, ready = traffic.batch, None
+    if spec.schedule is not None:
+        ready = minimum_at(spec.schedule, batch.at, traffic.time_zone)
+    jobs = int((batch.jobs * factor).quantize(Decimal(1), ROUND_HALF_UP))
+    return replace(
+        quiet(spec),
+        requests_per_day=Decimal(jobs),
+        batch=Work(jobs=jobs, within_s=batch.within_s, workers_ready=ready),
+        service_s=performance.service_time_s,
+        service_cv=performance.service_time_cv,
+        cold_start_s=performance.cold_start_s,
+        concurrency=performance.concurrency,
+        request_bytes=traffic.payload_bytes.request if traffic.payload_bytes else 0,
+        response_bytes=traffic.payload_bytes.response if traffic.payload_bytes else 0,
+    )
+
+
 def quiet(spec: ModelSpec) -> Demand:
     """Nothing asked, at the minimums of its schedule."""
     nothing = RateProfile(stretches=(Stretch(7 * _DAY_S, 0.0),))
     found = shifts(spec.schedule, nothing, spec.schedule.time_zone) if spec.schedule is not None else ()
-    return Demand(
-        requests_per_day=Decimal(0),
-        parts=tuple(
-            Part(share=shift.share, requests_per_day=Decimal(0), workers_min=shift.workers_min) for shift in found
-        ),
+    parts = tuple(
+        Part(share=shift.share, requests_per_day=Decimal(0), workers_min=shift.workers_min) for shift in found
     )
+    return Demand(requests_per_day=Decimal(0), parts=parts or (Part(share=Decimal(1), requests_per_day=Decimal(0)),))
 
 
 def _parts(profile: RateProfile, active: float) -> tuple[Part, ...]:

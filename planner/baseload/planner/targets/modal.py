@@ -22,6 +22,8 @@ SCALEDOWN_S = range(2, 3601)
 CONTAINERS_PER_FUNCTION = 4000
 LONGEST_S = 86_400
 WEB_REQUEST_S = 150
+WAITING, SPAWNED = 2_000, 1_000_000
+"""Calls of a function that wait for a container at most (modal.com/docs/guide/scale, 2026-10-07)."""
 PLAN_GPUS = MappingProxyType({"starter": 10, "team": 50})
 """GPUs at the same time; more by contract."""
 PLANS = ("starter", "team", "enterprise")
@@ -140,6 +142,9 @@ def gpus_at_once(target: Modal) -> int:
 
 
 def _caveats(demand: Demand) -> list[str]:
+    if demand.batch is not None:
+        told = f"more than {WAITING:,} waiting calls are refused, but for those of `spawn`: up to {SPAWNED:,}"
+        return [told] if demand.batch.jobs > WAITING else []
     if demand.service_s is None or demand.service_s <= WEB_REQUEST_S:
         return []
     return [f"a web request is redirected to a polling address after {WEB_REQUEST_S} s; not all clients follow"]

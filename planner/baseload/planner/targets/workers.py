@@ -15,6 +15,7 @@ from baseload.planner.pool import Pool, PoolEstimate, estimate
 from baseload.planner.pool.erlang import waiting
 from baseload.planner.prices import MONTH_HOURS
 from baseload.planner.targets.bill import Counted, Demand, Part
+from baseload.planner.traffic.batch import DAY_S, BatchRun, run_batch
 from baseload.planner.traffic.profile import SESSION_EVERY_S, RateProfile, Stretch, estimate_over
 
 
@@ -90,7 +91,7 @@ Times = Callable[[Demand, Fleet, Decimal], WorkerTime]
 
 def missing(demand: Demand, fleet: Fleet) -> tuple[str, ...]:
     """The figures without which a fleet's time is unknown, by their key in a spec."""
-    asked = any(part.requests_per_day > 0 for part in demand.in_parts())
+    asked = any(part.requests_per_day > 0 for part in demand.in_parts()) or bool(demand.batch and demand.batch.jobs)
     if not asked or fleet.fixed or all(_minimum(part, fleet) >= fleet.workers_max for part in demand.in_parts()):
         return ()
     needed = {"performance.service_time": demand.service_s, "performance.cold_start": demand.cold_start_s}
@@ -106,6 +107,8 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     month_s = month_hours * 3600
     if fleet.rejects:  # nothing waits, starts or idles: its target counts the requests
         return WorkerTime(pools=tuple((float(part.share), pool_of(demand, fleet, part)) for part in demand.in_parts()))
+    if demand.batch is not None and not missing(demand, fleet):
+        return _batch_time(demand, fleet, month_hours)
     sums = dict.fromkeys(("busy", "idle", "cold_start", "always_on", "starts"), Decimal(0))
     methods: list[str] = []
     overloaded = False
@@ -132,6 +135,34 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
         pools=tuple(pools) if demand.service_s is not None else (),
         overloaded=overloaded,
         buffer_s=_buffer_s(demand, fleet, month_s),
+    )
+
+
+def batch_run(demand: Demand, fleet: Fleet) -> BatchRun:
+    """A day's batch on the fleet, whose times are known."""
+    assert demand.batch is not None, "has a batch"
+    whole = Part(share=Decimal(1), requests_per_day=Decimal(0), workers_min=demand.batch.workers_ready)
+    return run_batch(pool_of(demand, fleet, whole), demand.batch.jobs, float(demand.batch.within_s))
+
+
+def _batch_time(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTime:
+    """The minimum all the month, and what each day's batch starts beside it."""
+    run, month_s = batch_run(demand, fleet), month_hours * 3600
+    means = _billed(run.estimate, fleet)
+    busy_s, idle_s, cold_start_s, starts = (
+        _whole(Decimal(means[kind]) * month_s) for kind in ("busy", "idle", "cold_start", "starts")
+    )
+    up_s = min(run.seconds + float(fleet.idle_timeout_s), DAY_S) if demand.requests_per_day else 0.0
+    return replace(
+        worker_time(replace(demand, batch=None), fleet, month_hours),
+        busy_s=busy_s,
+        idle_s=idle_s,
+        cold_start_s=cold_start_s,
+        starts=starts,
+        method=run.estimate.method,
+        pools=(),
+        overloaded=run.estimate.overloaded,
+        buffer_s=_whole(fleet.buffer * Decimal(up_s / DAY_S) * month_s),
     )
 
 
