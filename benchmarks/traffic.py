@@ -28,7 +28,7 @@ from pathlib import Path
 from baseload.planner.cost import Split, Spread
 from baseload.planner.cost.ranges import Range as Ranged
 from baseload.planner.cost.ranges import error_of, spread
-from baseload.planner.pool import Pool, PoolEstimate
+from baseload.planner.pool import Dispatch, Pool, PoolEstimate, other_dispatches
 from baseload.planner.simulator import replay
 from baseload.planner.spec.model import Container, Limits, ModelSpec, Performance, RunpodTarget, Traffic
 from baseload.planner.traffic.log import active_share
@@ -180,7 +180,7 @@ def _replayed(pool: Pool, times: Sequence[float]) -> float:
     return replay(pool, log, warm_up_s=WEEK_S, until_s=2 * WEEK_S, fast=fast).billed
 
 
-def planned(pool: Pool, traffic: Traffic) -> Ranged:
+def planned(pool: Pool, traffic: Traffic, dispatches: Sequence[Dispatch] = ()) -> Ranged:
     """The ranges of a plan, in workers times `_DOLLARS`: they are rounded to the cent."""
     spec = ModelSpec(
         name="client",
@@ -196,7 +196,7 @@ def planned(pool: Pool, traffic: Traffic) -> Ranged:
     split = Split(busy=Decimal(expected.busy), idle=Decimal(expected.idle), cold_start=Decimal(expected.cold_start))
     month = Decimal(expected.billed) * _DOLLARS
     error = error_of(expected.method, split, month, most_usd=pool.workers_max * _DOLLARS)
-    return spread(spec, lambda *case: Decimal(_estimate(pool, *case).billed) * _DOLLARS, month, None, error)
+    return spread(spec, lambda *case: Decimal(_estimate(pool, *case).billed) * _DOLLARS, month, None, error, dispatches)
 
 
 _DOLLARS = Decimal(10_000)
@@ -207,7 +207,7 @@ def _estimate(pool: Pool, spec: ModelSpec, factor: Decimal, share: Decimal | Non
     profile = profile_of(traffic) if traffic else None
     assert traffic is not None, "given"
     assert profile is not None, "given"
-    bursty = replace(pool, arrivals_cv=float(traffic.cv or 1))
+    bursty = replace(pool, arrivals_cv=float(traffic.cv or 1), dispatch=spec.dispatch)
     active = float(traffic.active_share or share or 1)
     return estimate_over(bursty, profile.times(float(factor)), active)
 
@@ -268,6 +268,9 @@ def _ranges(found: Sequence[Case]) -> None:
         _coverage(name, ((case.pool, hourly(case.week.hours), case.billed) for case in part))
     for name, part in list(parts.items())[:3]:
         _coverage(f"log, {name}", ((case.pool, case.week.as_log(), case.billed) for case in part))
+    print("\nWhere the platform documents no rule of dispatch, and the range holds the other ones:")
+    for name, part in list(parts.items())[:4]:
+        _coverage(name, ((case.pool, hourly(case.week.hours), case.billed) for case in part), open_dispatch=True)
 
 
 def _drift(found: Sequence[Case]) -> None:
@@ -289,9 +292,12 @@ def _drift(found: Sequence[Case]) -> None:
     ))  # fmt: skip
 
 
-def _coverage(name: str, asked: Iterable[tuple[Pool, Traffic, float]]) -> None:
+def _coverage(name: str, asked: Iterable[tuple[Pool, Traffic, float]], *, open_dispatch: bool = False) -> None:
     """The share of the cases whose replay lies in each kind of range, at its median high/low."""
-    found = [(planned(pool, traffic), Decimal(billed) * _DOLLARS) for pool, traffic, billed in asked]
+    found = []
+    for pool, traffic, billed in asked:
+        rules = other_dispatches(pool.workers_min, pool.workers_max) if open_dispatch else ()
+        found.append((planned(pool, traffic, rules), Decimal(billed) * _DOLLARS))
     shown = []
     for kind, spreads in (
         ("range", [ranges.usd for ranges, _ in found]),

@@ -30,9 +30,11 @@ POOLS = (
     ("{service_time: 2s, cold_start: 10s}", "workers: {max: 10}, idle_timeout: 60s"),
     ("{service_time: 2s, cold_start: 30s, concurrency: 8}", "workers: {max: 3}, idle_timeout: 5s"),
 )
+ONE = ("{service_time: 2s, cold_start: 10s}", "workers: {max: 1}, idle_timeout: 60s")
+"""To which no rule of dispatch matters."""
 
 
-def spec(traffic: str, pool: tuple[str, str] = POOLS[0]) -> ModelSpec:
+def spec(traffic: str, pool: tuple[str, str] = ONE) -> ModelSpec:
     found = parse_spec(
         Path("chat.yaml"),
         f"name: chat\ncontainer: {{image: registry.example/acme/worker:1.0}}\ntraffic: {traffic}\n"
