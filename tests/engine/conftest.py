@@ -249,7 +249,8 @@ class TestProvider(provider_pb2_grpc.ResourceProviderServicer):
         with self.cloud.lock:
             self.cloud.running -= 1
         if kind == "error":
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"no room for {name}")
+            remedy = "\nhint: Make room." if name == "hinted" else ""
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"no room for {name}{remedy}")
         if kind == "lost":
             context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         if kind == "hang":

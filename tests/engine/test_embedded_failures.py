@@ -17,7 +17,7 @@ import pulumi
 import pytest
 from pulumi import ResourceOptions as Options
 
-from baseload.engine.interface import SECRET, Message, Op, StepFailed, Summary
+from baseload.engine.interface import SECRET, Message, Op, StepFailed, Summary, without_hints
 from baseload.planner.errors import DeployError, ExitCode, SpecError, UsageError
 
 
@@ -55,6 +55,21 @@ def test_a_failure_stops_new_steps_and_lets_running_ones_end(stack: Any, cloud: 
     assert isinstance(stack.events[-1], Summary)
     stack.up(program)
     assert cloud.names() == ["after", "broken", "slow"]
+
+
+def test_a_provider_s_remedy_is_the_hint(stack: Any, cloud: Any, thing: Any) -> None:
+    cloud.fail("create", "hinted")
+    with pytest.raises(DeployError) as caught:
+        stack.up(lambda: thing("hinted") and None)
+    (problem,) = caught.value.diagnostics
+    assert problem.summary == "hinted could not be created: no room for hinted"
+    assert problem.hint == "Make room."
+
+
+def test_remedies_are_told_once_and_reasons_stay_whole() -> None:
+    reasons = ("it is full [a]\nhint: Make room.", "a log:\n  a hint: of no use", "  hint: Make room.\n")
+    assert without_hints(reasons) == (("it is full [a]", "a log:\n  a hint: of no use"), "Make room.")
+    assert without_hints(()) == ((), None)
 
 
 def test_all_failures_are_told_at_once_and_by_their_place(stack: Any, cloud: Any, thing: Any) -> None:

@@ -6,7 +6,7 @@ stack. Secrets appear in nothing that leaves an engine: they are replaced by `SE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -156,6 +156,24 @@ class Outcome:
     def changes(self) -> bool:
         """Whether anything but `same` and `read` happened or would happen."""
         return any(n for op, n in self.counts.items() if op not in (Op.SAME, Op.READ, Op.REFRESH))
+
+
+def without_hints(reasons: Iterable[str]) -> tuple[tuple[str, ...], str | None]:
+    """A provider's reasons without their remedies, which are lines `hint: …` there, and the remedies.
+
+    Over the wire an error is one text (`providers.framework.resource.explain`); in a diagnostic they are apart.
+    """
+    texts, hints = list[str](), list[str]()
+    for reason in reasons:
+        kept = list[str]()
+        for line in reason.splitlines():
+            begin, is_hint, remedy = line.partition("hint: ")
+            if is_hint and not begin.strip():
+                hints.append(remedy.strip())
+            else:
+                kept.append(line)
+        texts.append("\n".join(kept).rstrip())
+    return tuple(filter(None, texts)), "\n".join(dict.fromkeys(hints)) or None
 
 
 class Engine(Protocol):

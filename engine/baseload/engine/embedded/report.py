@@ -29,6 +29,7 @@ from baseload.engine.interface import (
     StepFailed,
     StepStarted,
     Summary,
+    without_hints,
 )
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.errors import BaseloadError, Cancelled, DeployError
@@ -121,9 +122,11 @@ class Report:
         """A step failed; for the caller to raise."""
         clean = tuple(map(self.scrub, reasons))
         verb = DOING.get(op, "brought to the wanted state")
-        summary = f"{self.path(state.urn)} could not be {verb}: {'; '.join(clean)}"
+        told, remedy = without_hints(clean)
+        summary = f"{self.path(state.urn)} could not be {verb}: {'; '.join(told)}"
         with self._lock:
-            self._failures.append(Diagnostic(code="engine/resource-failed", summary=summary, hint=hint))
+            hints = "\n".join(filter(None, (remedy, hint))) or None
+            self._failures.append(Diagnostic(code="engine/resource-failed", summary=summary, hint=hints))
             if stop:
                 self.stopping.set()
             self._emit(StepFailed(op=op, urn=state.urn, type=state.type, reasons=clean))

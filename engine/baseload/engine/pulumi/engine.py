@@ -38,6 +38,7 @@ from baseload.engine.interface import (
     StepDone,
     StepStarted,
     Summary,
+    without_hints,
 )
 from baseload.planner.diagnostics import Diagnostic
 from baseload.planner.errors import BaseloadError, Cancelled, CredentialsError, DeployError, NoSuchStack, UsageError
@@ -425,13 +426,11 @@ def _failures(operation: Operation, redact: Redact) -> list[Diagnostic]:
     urns = [urn for urn in {**operation.failed, **texts} if urn and (urn in operation.failed or texts.get(urn))]
     if not urns:
         return [Diagnostic(code="engine/failed", summary=text) for text in texts.get("", ())]
-    return [
-        Diagnostic(
-            code="engine/resource-failed",
-            summary=operation.sentence(urn, texts.get(urn, [])),
-        )
-        for urn in urns
-    ]
+    found = []
+    for urn in urns:
+        told, hint = without_hints(texts.get(urn, ()))
+        found.append(Diagnostic(code="engine/resource-failed", summary=operation.sentence(urn, told), hint=hint))
+    return found
 
 
 def _refusal(stack: StackRef, text: str, redact: Redact) -> BaseloadError:
