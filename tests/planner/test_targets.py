@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from baseload.planner.cost import cost_of
 from baseload.planner.errors import UsageError
-from baseload.planner.pool import Pool
+from baseload.planner.pool import Pool, TargetTracking
 from baseload.planner.pool.base import best_base
 from baseload.planner.pool.erlang import refused_share, waiting
 from baseload.planner.pool.latency import latency
@@ -718,6 +718,24 @@ def test_known_loss_and_wait_probabilities() -> None:
     # in overload at most as long as is said: 0.333333 is less than 0.5, on one place everyone waits that long
     assert mean_wait_s(two, 2, longest_s=D("0.5")) == D("0.333333")
     assert mean_wait_s(two, 1, longest_s=D("0.5")) == D("0.5")
+
+
+def test_target_tracking_keeps_more_instances_on_than_the_rule_by_need() -> None:
+    """What the assumption `scaling` says of a load of 0.8 on one of at most three instances."""
+    by_need = Pool(
+        arrivals_per_s=0.8 / 1.8,
+        service_s=1.8,
+        cold_start_s=300,
+        start_delay_s=180,
+        idle_timeout_s=900,
+        workers_min=1,
+        workers_max=3,
+    )
+    tracked = replace(by_need, start_delay_s=0, tracking=TargetTracking(target=0.7, out_cooldown_s=300))
+    assert simulate(by_need, requests=60_000, seed=3).billed == pytest.approx(1, abs=0.05)
+    assert simulate(tracked, requests=60_000, seed=3).billed == pytest.approx(2.7, abs=0.1)
+    scaled = price(LambdaSagemaker(instance="ml.g5.xlarge", instances_max=3), DAILY, BOOK)
+    assert "kept 2.7 of 3 on" in next(item.errs or "" for item in scaled.assumptions if item.name == "scaling")
 
 
 def test_bursts_are_refused_and_wait_as_gamma_gaps_have_it() -> None:

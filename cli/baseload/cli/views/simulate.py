@@ -72,7 +72,7 @@ def _bill(item: Replications) -> Iterator[list[str]]:
 def _quantity(value: float, unit: str | None) -> str:
     if unit is None:
         return _number(value, 1)
-    return f"{_number(value, 1)} {unit}s" if unit.endswith("-hour") else f"{_number(value, 3)} {unit}"
+    return f"{_number(value, 1)} {unit}s" if unit.endswith("hour") else f"{_number(value, 3)} {unit}"
 
 
 def _service(item: Replications) -> Iterator[list[str]]:

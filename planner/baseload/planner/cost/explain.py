@@ -111,10 +111,10 @@ def _command(spec: ModelSpec, cost: Cost) -> str | None:
     """What `deploy simulate` takes: requests that come, at rates and minimums that are known, and are served."""
     if cost.simulation is not None:
         return cost.simulation.command
-    traffic, service_s = spec.traffic, spec.performance.service_time_s
-    if traffic is None or not traffic.requests_per_day or not service_s or spec.performance.cold_start_s is None:
+    traffic, service_s, cold_s = spec.traffic, spec.performance.service_time_s, spec.performance.cold_start_s
+    if traffic is None or not traffic.requests_per_day or not service_s or not is_simulated(spec):
         return None
-    if not is_simulated(spec):
+    if cold_s is None and isinstance(spec.target, RunpodTarget):
         return None
     if isinstance(spec.target, RunpodTarget):
         slots = [pool_of(spec).slots]

@@ -349,11 +349,14 @@ class _Setup:
 
 
 def _known(spec: ModelSpec, cost: Cost) -> Traffic:
-    """The traffic, if it and all else that a run needs is known; raises UsageError."""
+    """The traffic, if it and all else that a run needs is known; raises UsageError.
+
+    Other targets have no known month without the cold start where they have cold starts.
+    """
     traffic, performance = spec.traffic, spec.performance
     if cost.monthly_usd.expected is None:
         raise UsageError(*(replace(item, severity=Severity.ERROR) for item in cost.diagnostics))
-    if not performance.service_time_s or performance.cold_start_s is None:
+    if not performance.service_time_s or (performance.cold_start_s is None and isinstance(spec.target, RunpodTarget)):
         raise _refused(
             spec,
             "simulate/performance",
