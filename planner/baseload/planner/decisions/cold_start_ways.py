@@ -1,6 +1,7 @@
 """What each way to have fewer cold starts costs a month more, and how many of them it avoids: one sum per way.
 
-Pure: every way is the spec with one setting changed, priced as it is, its latency from the same pool. A way that no
+Pure: every way is the spec with one setting changed, priced as a plan does, simulated where the closed form is in
+doubt; its latency is that of the same month. Only the search for a timeout goes by the closed form. A way that no
 figure is known of (a retained worker, a snapshot) stays unknown and says what would make it known.
 """
 
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.cost import cost_of
+from baseload.planner.cost import SEED, cost_of
 from baseload.planner.spec.model import Curve, ModelSpec, RunpodTarget, Schedule
 from baseload.planner.sweep import IDLE_TIMEOUTS_S, MODAL_S, with_settings
 from baseload.planner.targets.hybrid import Hybrid
@@ -20,6 +21,7 @@ from baseload.planner.targets.rented import Rented
 from baseload.planner.traffic.schedule import office
 
 if TYPE_CHECKING:
+    from baseload.planner.cost import Cost
     from baseload.planner.prices import PriceBook
 
 FEW = (Decimal("0.1"), Decimal("0.01"))
@@ -74,13 +76,17 @@ def cold_starts(spec: ModelSpec, book: PriceBook) -> ColdStarts | None:
     """None where the spec's workers do not come and go, or its month or latency is not known."""
     if not isinstance(spec.target, (RunpodTarget, Modal, Rented, Hybrid)) or spec.traffic is None:
         return None
-    usd, share = _figures(spec, book)
+    as_it_stands = cost_of(spec, book, SEED)
+    usd, share = _figures(as_it_stands)
     requests = (spec.traffic.requests_per_day or Decimal(0)) * book.month_hours / 24
     if usd is None or share is None or not requests:
         return None
 
     def way(change: str, other: ModelSpec, note: str = "") -> Way:
-        month, cold = _figures(other, book)
+        cost = cost_of(other, book, SEED)
+        if as_it_stands.simulation and any(item.code == "plan/in-doubt" for item in cost.diagnostics):
+            return Way(change=change, note="the closed form is in doubt there, and it is not simulated")
+        month, cold = _figures(cost)
         if month is None or cold is None:
             return Way(change=change, monthly_usd=month, note=note or "the bill or the latency of it is not known")
         avoided = requests * (share - cold)
@@ -96,13 +102,11 @@ def cold_starts(spec: ModelSpec, book: PriceBook) -> ColdStarts | None:
 
 def cold_share_at(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     """Of the requests, those that wait for a worker to start."""
-    return _figures(spec, book)[1]
+    return _figures(cost_of(spec, book, SEED))[1]
 
 
-def _figures(spec: ModelSpec, book: PriceBook) -> tuple[Decimal | None, Decimal | None]:
-    cost = cost_of(spec, book)
-    response = cost.response
-    return cost.monthly_usd.expected, None if response is None else response.cold_share
+def _figures(cost: Cost) -> tuple[Decimal | None, Decimal | None]:
+    return cost.monthly_usd.expected, None if cost.response is None else cost.response.cold_share
 
 
 def _settings(spec: ModelSpec) -> Iterator[tuple[str, ModelSpec, str]]:
@@ -146,20 +150,20 @@ def _timeouts(spec: ModelSpec, book: PriceBook) -> Iterator[tuple[str, ModelSpec
         return with_settings(spec, Decimal(seconds) if isinstance(own, Decimal) else seconds, minimum_of(spec))
 
     def share_at(seconds: int) -> Decimal:
-        share = _figures(at(seconds), book)[1]
+        share = _figures(cost_of(at(seconds), book))[1]
         return Decimal(1) if share is None else share
 
     for most in FEW:
         if share_at(int(own)) < most:
             continue
         if share_at(longest) >= most:
-            yield f"the longest there is: more than {percent(most)} wait even so", at(longest)
+            yield f"the longest there is: by the closed form more than {percent(most)} wait even so", at(longest)
             return
         low, high = int(own), longest
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if share_at(middle) < most else (middle, high)
-        yield f"the shortest at which fewer than {percent(most)} wait", at(high)
+        yield f"the shortest at which by the closed form fewer than {percent(most)} wait", at(high)
 
 
 def _unknown(spec: ModelSpec) -> Iterator[Way]:
