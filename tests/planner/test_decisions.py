@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.compare import Comparison, Row, Status, compare
-from baseload.planner.cost import cost_of, expected_month_usd
+from baseload.planner.cost import SEED, cost_of, expected_month_usd
 from baseload.planner.decisions import Decisions, decisions
 from baseload.planner.decisions.advice import Advice
 from baseload.planner.decisions.break_even import MOST, SAME, BreakEven, Scaled, break_even
@@ -253,7 +253,7 @@ def test_ways_to_avoid_cold_starts_are_plans_of_their_own() -> None:
     assert found is not None
     least, office, ping, shorter, longest, flashboot = found.ways
     active = replace(model, target=replace(model.runpod, mode=RunpodMode.ACTIVE, workers_min=1))
-    cost = cost_of(active, BOOK)
+    cost = cost_of(active, BOOK, SEED)
     assert least.monthly_usd == cost.monthly_usd.expected
     assert cost.response is not None
     assert least.cold_share == cost.response.cold_share

@@ -141,9 +141,9 @@ def test_a_plan_in_doubt_is_reproduced_by_the_command_it_names(name: str, spec: 
     total = seen.bill["total"].usd.simulated
     assert total is not None
     assert cost.monthly_usd.expected is not None
-    assert abs(total - float(cost.monthly_usd.expected)) <= 0.005 * len(cost.lines) + 0.005
+    assert total == pytest.approx(float(cost.monthly_usd.expected), abs=1e-6)
     for line in cost.lines:
-        assert seen.bill[line.what].usd.simulated == pytest.approx(float(line.amount_usd), abs=0.02)
+        assert seen.bill[line.what].usd.simulated == pytest.approx(float(line.amount_usd), abs=1e-6)
     assert seen.bill["total"].usd.closed_form is not None
     assert cost.simulation.closed_form_usd == Decimal(seen.bill["total"].usd.closed_form).quantize(Decimal("0.01"))
     assert cost.monthly_usd.low is not None

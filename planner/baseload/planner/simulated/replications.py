@@ -13,10 +13,11 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from baseload.planner.cost import MONTH_S, Cost, cost_of, unit_name
+from baseload.planner.cost import MONTH_S, Cost, cents, cost_of, unit_name
 from baseload.planner.cost.runpod import discounted, pool_of, runpod_pools
 from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
@@ -489,14 +490,27 @@ def _bill(cost: Cost, runs: Sequence[Sequence[LineOfRun]]) -> dict[str, Amount]:
             unit=unit,
             usd=_figure([math.fsum(line.usd for line in lines) for lines in of], by_formula.usd),
         )
+        bill[what] = replace(bill[what], usd=_as_billed(bill[what], cost, what))
     same = set(units.values())
     together = [math.fsum(line.quantity for line in run) for run in runs]
+    total = _figure([math.fsum(line.usd for line in run) for run in runs], float(cost.monthly_usd.expected or 0))
+    billed = sum((cents(Decimal(amount.usd.simulated or 0)) for amount in bill.values()), Decimal(0))
     bill["total"] = Amount(
         quantity=_figure(together, math.fsum(line.quantity for line in closed.values())) if len(same) == 1 else None,
         unit=same.pop() if len(same) == 1 else None,
-        usd=_figure([math.fsum(line.usd for line in run) for run in runs], float(cost.monthly_usd.expected or 0)),
+        usd=replace(total, simulated=float(billed)),
     )
     return bill
+
+
+def _as_billed(amount: Amount, cost: Cost, what: str) -> Figure:
+    """To the cent, as the line of a plan: on RunPod serverless, whose bill is all lines, of whole GPU-seconds."""
+    usd = Decimal(amount.usd.simulated or 0)
+    if cost.bill is None:
+        (price,) = {line.unit_price_usd for line in cost.lines if line.what == what}
+        seconds = Decimal((amount.quantity.simulated or 0) * 3600 if amount.quantity else 0)
+        usd = seconds.quantize(Decimal(1), ROUND_HALF_UP) * price
+    return replace(amount.usd, simulated=float(cents(usd)))
 
 
 def _starts(cost: Cost) -> float | None:
