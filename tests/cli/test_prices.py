@@ -182,6 +182,8 @@ def test_a_plan_at_the_prices_of_a_file_takes_them_instead_of_the_project_s_own(
     offer.write_text(HEADER + "runpod,serverless,ADA_24,gpu-second,0.00062,2026-11-01,offer\n", encoding="utf-8")
     listed = deploy("plan", "--book", "bundled", "--json").json
     offered = deploy("plan", "--book", str(offer), "--json").json
+    assert "take the same `--book`" in " ".join(deploy("plan", "--book", str(offer), "--explain").out.split())
+    assert "--book" not in deploy("plan", "--explain").out
     assert [offered["prices"]["book"], listed["prices"]["book"]] == ["bundled+offer.csv", "bundled"]
     before, after = (D(document["total_monthly_usd"]["expected"]) for document in (listed, offered))
     assert abs(after - 2 * before) <= D("0.05")  # 0.00062 is twice the 0.00031 of the list; lines are rounded

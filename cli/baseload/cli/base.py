@@ -45,7 +45,10 @@ def read_plan(file: Path) -> Plan:
         hint = f"write one with `deploy plan --out {file}`"
         raise UsageError.of("plan/missing", "there is no such plan", where=Location(file), hint=hint) from error
     except ValueError as error:
-        raise UsageError.of("plan/document", f"not a JSON document: {error}", where=Location(file)) from error
+        hint = "wanted: what `deploy plan --out plan.json` wrote, or `git:REF` for the specs of a commit"
+        raise UsageError.of(
+            "plan/document", f"not a JSON document: {error}", where=Location(file), hint=hint
+        ) from error
 
 
 # --------------------------------------------------------------------------------------------------- the deployed plan

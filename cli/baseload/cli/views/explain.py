@@ -15,7 +15,11 @@ from baseload.planner.cost.stack import NAME as ITSELF
 from baseload.planner.cost.stack import StackBill
 from baseload.planner.plan import ModelPlan, Plan
 from baseload.planner.pool import Assumption
-from baseload.planner.prices import Price
+from baseload.planner.prices import BUNDLED, Price
+
+
+PROJECT_BOOKS = (BUNDLED, f"{BUNDLED}+prices")
+"""What any command takes without `--book`."""
 
 
 def _name(what: str) -> str:
@@ -30,7 +34,8 @@ def human(value: Plan, page: Page) -> str:
         lines += ["", *_model(model, prices, page)]
     if value.itself is not None:
         lines += ["", *_itself(value.itself, prices, page)]
-    more = f"Months have {value.month_hours} hours. How each number is computed: docs/cost-model.md"
+    same = "" if value.book in PROJECT_BOOKS else f"Prices: {value.book} book; the commands take the same `--book`. "
+    more = f"Months have {value.month_hours} hours. {same}How each number is computed: docs/cost-model.md"
     return "\n".join([*lines, "", *map(page.dim, wrapped(more, page.width))])
 
 
