@@ -17,7 +17,6 @@ from baseload.planner.plan import ModelPlan, Plan
 from baseload.planner.pool import Assumption
 from baseload.planner.prices import BUNDLED, Price
 
-
 PROJECT_BOOKS = (BUNDLED, f"{BUNDLED}+prices")
 """What any command takes without `--book`."""
 
