@@ -27,8 +27,9 @@ from baseload.planner.spec.model import (
     Weekday,
     Window,
 )
+from baseload.planner.targets.hybrid import Hybrid, Side
 from baseload.planner.traffic.profile import HOURS, curve, profile_of
-from baseload.planner.traffic.schedule import WEEK_MINUTES, always_on, minimum_at, minimums, shifts
+from baseload.planner.traffic.schedule import WEEK_MINUTES, always_on, minimum_at, minimums, office, shifts
 
 BOOK = bundled()
 D = Decimal
@@ -173,3 +174,39 @@ def test_the_bill_of_a_schedule_is_the_simulations(requests_per_day: int, shape:
     assert float(cost.monthly_usd.expected) == pytest.approx(run.billed * 2_628_000 * float(price), rel=tolerance), (
         "closed form against simulation"
     )
+
+
+def test_the_burst_beside_a_base_by_schedule_is_the_simulations() -> None:
+    """Six simulated weeks in which two replicas come and go on time, and the burst serves what they do not."""
+    burst = Side(provider="runpod", product="serverless", gpu="ADA_48_PRO")
+    target = Hybrid(
+        dedicated=Side(provider="runpod", product="pod", gpu="NVIDIA L40S", tier="secure"),
+        burst=burst,
+        burst_max=6,
+        idle_timeout_s=Decimal(60),
+    )
+    hours = Schedule(windows=(office(2),))
+    traffic = Traffic(requests_per_day=Decimal(12_000), curve=Curve.BUSINESS_WEEK)
+    given_spec = replace(spec(traffic, hours), target=target)
+    cost = cost_of(given_spec, BOOK)
+    assert cost.bill is not None
+    assert {pool.dedicated for _, pool in cost.bill.pools} == {0, 2}
+    pool = replace(
+        cost.bill.pools[0][1],
+        dedicated=0,
+        schedule=tuple((minute * 60.0, replicas) for minute, replicas in minimums(hours)),
+        schedule_period_s=WEEK_MINUTES * 60.0,
+        schedule_of_base=True,
+        increment_s=1.0,
+    )
+    run = simulate(
+        pool,
+        Arrivals(pieces=tuple((3600.0, weight * 12_000 / 86_400) for weight in curve(Curve.BUSINESS_WEEK))),
+        requests=12_000 * 7 * 8,
+        seed="1",
+        warm_up_s=HOURS * 3600.0,
+        until_s=7 * HOURS * 3600.0,
+    )
+    billed_usd = sum(line.amount_usd for line in cost.lines if line.what.startswith("burst_"))
+    assert float(billed_usd) == pytest.approx(run.billed * 2_628_000 * 0.00053, rel=0.05)
+    assert 0 < run.dedicated_busy < 2 * 50 / 168
