@@ -209,4 +209,5 @@ def test_the_burst_beside_a_base_by_schedule_is_the_simulations() -> None:
     )
     billed_usd = sum(line.amount_usd for line in cost.lines if line.what.startswith("burst_"))
     assert float(billed_usd) == pytest.approx(run.billed * 2_628_000 * 0.00053, rel=0.05)
-    assert 0 < run.dedicated_busy < 2 * 50 / 168
+    assert run.dedicated == pytest.approx(2 * 50 / 168)
+    assert 0 < run.dedicated_busy < run.dedicated

@@ -43,6 +43,7 @@ from baseload.planner.spec.model import ModelSpec, RunpodTarget, Traffic
 from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.traffic.batch import DAY_S
 from baseload.planner.traffic.profile import RateProfile
+from baseload.planner.traffic.schedule import always_on, minimums
 
 ROWS = 24
 """Of the timeline."""
@@ -314,8 +315,11 @@ def _of_fleet(spec: ModelSpec, cost: Cost, book: PriceBook) -> Workers:
         ]
 
     usd_per_s, fixed = usd_per_worker_s(spec, book), beside_workers(spec, book)
-    if pool.dedicated:
-        usd_per_s["always_on"] = usd_per_s["busy"] * fixed / pool.dedicated
+    base = float(pool.dedicated)
+    if isinstance(spec.target, Hybrid) and spec.schedule is not None:
+        base = float(always_on(spec.schedule, max(least for _, least in minimums(spec.schedule))))
+    if base:
+        usd_per_s["always_on"] = usd_per_s["busy"] * fixed / base
     return Workers(
         pool=pool,
         lines=lines,

@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, cycle, islice
+from itertools import accumulate, cycle, islice, pairwise
 from typing import Any, Protocol
 
 from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate
@@ -386,7 +386,7 @@ def _run(kernel: _Kernel, pool: Pool, window: _Window, seed: object, blocks: Ite
     )
     for _ in loop:
         given[0] = next(blocks, (None, None, 0))[2]
-    return _simulated(pool, array("q", counts), array("d", sums), array("q", waits), array("q", latencies))
+    return _simulated(pool, window, array("q", counts), array("d", sums), array("q", waits), array("q", latencies))
 
 
 def _rules(pool: Pool, window: _Window) -> events.Rules:
@@ -425,8 +425,35 @@ def _rules(pool: Pool, window: _Window) -> events.Rules:
     )
 
 
+def _replicas(pool: Pool, window: _Window, seen_s: float) -> float:
+    """Of the base, in the mean of the counted time."""
+    if not (pool.schedule and pool.schedule_of_base):
+        return float(pool.dedicated)
+    closes_s = window.closes_s if math.isfinite(window.closes_s) else window.opens_s + seen_s
+    counted = [*(window.weights or ((window.opens_s, 1),)), (closes_s, 0)]
+    time_s = replica_s = 0.0
+    for (begins, weight), (ends, _) in pairwise(counted):
+        time_s += weight * (ends - begins)
+        replica_s += weight * (_replica_s(pool, ends) - _replica_s(pool, begins))
+    return replica_s / time_s if time_s > 0 else float(pool.schedule[0][1])
+
+
+def _replica_s(pool: Pool, until_s: float) -> float:
+    """Time of all replicas from second 0 on."""
+    period = pool.schedule_period_s
+    spans = [(begins, ends, count) for (begins, count), (ends, _) in pairwise([*pool.schedule, (period, 0)])]
+    rounds, rest = divmod(until_s, period)
+    whole = math.fsum(count * (ends - begins) for begins, ends, count in spans)
+    return rounds * whole + math.fsum(count * max(min(ends, rest) - begins, 0.0) for begins, ends, count in spans)
+
+
 def _simulated(
-    pool: Pool, counts: Sequence[int], sums: Sequence[float], waits: Sequence[int], latencies: Sequence[int]
+    pool: Pool,
+    window: _Window,
+    counts: Sequence[int],
+    sums: Sequence[float],
+    waits: Sequence[int],
+    latencies: Sequence[int],
 ) -> Simulated:
     length = sums[events.COUNTED_S]
     per = 1 / length if length > 0 else 0.0
@@ -438,7 +465,7 @@ def _simulated(
         idle=max(ready - busy - always_on, 0.0),
         cold_start=sums[events.STARTING] * per * pool.cold_start_billed,
         always_on=always_on,
-        dedicated=float(pool.dedicated),
+        dedicated=_replicas(pool, window, length),
         rounding=sums[events.ROUNDED] * per,
         half_width=sums[events.HALF_WIDTH],
         starts=counts[events.STARTS],
