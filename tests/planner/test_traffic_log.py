@@ -385,6 +385,8 @@ def test_no_log_there(spec: Make, tmp_path: Path) -> None:
     given = spec("time\n", "log.csv")
     (tmp_path / "log.csv").unlink()
     assert problem(given)[0] == "traffic/log"
+    (tmp_path / "log.csv").mkdir()
+    assert problem(given) == ("traffic/log", f"the log {tmp_path / 'log.csv'} is a folder")
 
 
 # ------------------------------------------------------------------------------------------------------- plan and words

@@ -295,6 +295,9 @@ def _database(zone: str) -> Iterator[Any]:
 
 def _files(spec: ModelSpec, log: Log) -> list[Path]:
     pattern = spec.file.parent / log.file
+    if pattern.is_dir():
+        hint = f"`{log.file.rstrip('/')}/*.csv` is all the files in it as one log"
+        raise _problem(spec, "traffic/log", f"the log {pattern} is a folder", hint)
     files = [pattern] if pattern.is_file() else sorted(map(Path, glob.glob(str(pattern))))  # noqa: PTH207 (absolute)
     if not files:
         raise _problem(spec, "traffic/log", f"there is no log {pattern}", "the path is from the folder of the spec")
