@@ -19,6 +19,8 @@ from baseload.planner.targets.bill import Bill, Demand, Part, Stage, cents
 from baseload.planner.targets.demand import demand_of
 from baseload.planner.targets.fleet import fleet_of
 from baseload.planner.targets.hardware import Hardware, hardware_of
+from baseload.planner.targets.rented import Rented
+from baseload.planner.targets.runpod import RunpodPod
 from baseload.planner.targets.workers import Fleet, mean_wait_s
 from baseload.planner.traffic.rates import quadrature
 
@@ -185,8 +187,9 @@ def _at(demand: Demand, performance: Performance, copies: int) -> Demand:
 
 def priced_row(about: Question, blank: Row, target: Target, demands: Sequence[Demand], times: Times) -> Row:
     """The row of a target: `demands` are the expected one and those at the ends of the range."""
-    bills = [bill_of(target, demand, about.book) for demand in demands]
-    bills += spread_out(about, target, demands, bills)
+    asked = demands[:1] if _costs_the_same(target) else demands
+    bills = [bill_of(target, demand, about.book) for demand in asked]
+    bills += spread_out(about, target, asked, bills)
     return bills_row(about, blank, target, bills, demands[0], times)
 
 
@@ -196,6 +199,17 @@ def spread_out(about: Question, target: Target, demands: Sequence[Demand], bills
         return []
     dearest = max(zip(bills, demands, strict=True), key=lambda pair: pair[0].at_least_usd)[1]
     return [bill_of(target, replace(dearest, dispatch=Dispatch.BALANCED), about.book)]
+
+
+def _costs_the_same(target: Target) -> bool:
+    """Whatever is asked of it: workers that are always on, and nothing by the request."""
+    match target:
+        case RunpodPod():
+            return True
+        case Rented():
+            return target.workers_min >= target.workers_max
+        case _:
+            return False
 
 
 def bills_row(

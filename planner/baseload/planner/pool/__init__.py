@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from baseload.planner.pool.gaps import followers, rest_of_gap
@@ -195,6 +195,7 @@ class PoolEstimate:
         return self.busy + self.idle + self.cold_start + self.always_on
 
 
+@lru_cache(maxsize=8192)
 def estimate(pool: Pool) -> PoolEstimate:
     """What the pool bills in the long run, by the best method that fits it; never more than `workers_max`."""
     pool = settled(pool)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 
 from baseload.planner.pool import Pool, PoolEstimate, estimate
 from baseload.planner.pool.erlang import waiting
@@ -39,10 +38,6 @@ class Fleet:
     """Requests that find all workers busy are sent away; workers are there at once, one request each."""
     fixed: bool = False
     """None come beyond the minimum."""
-
-
-_estimate = lru_cache(maxsize=4096)(estimate)
-"""The same workers at another price take the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +109,17 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     overloaded = False
     pools: list[tuple[float, Pool]] = []
     unknown = bool(missing(demand, fleet))
+    by_minimum: dict[int | None, Pool] = {}
     for part in demand.in_parts():
         if unknown:
             sums["always_on"] += part.share * min(_minimum(part, fleet), fleet.workers_max) * month_s
             continue
-        pool = pool_of(demand, fleet, part)
+        alike = by_minimum.get(part.workers_min)
+        if alike is None:
+            alike = by_minimum[part.workers_min] = pool_of(demand, fleet, part)
+        pool = alike.at(float(part.requests_per_day / 86_400))
         pools.append((float(part.share), pool))
-        found = _with_ends(_estimate(pool), pool, float(demand.active_share))
+        found = _with_ends(estimate(pool), pool, float(demand.active_share))
         overloaded |= found.overloaded
         methods.append(found.method)
         for kind, workers in _billed(found, fleet).items():

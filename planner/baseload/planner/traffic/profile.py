@@ -212,7 +212,7 @@ def estimate_over(pool: Pool, profile: RateProfile, active_share: float = 1.0) -
     nodes = profile.nodes()
     # A rate at the limit is overload, not a hair below it.
     rates = [rate * (1 + 1e-9) if rate >= most_per_s * (1 - 1e-9) else rate for _, rate in nodes]
-    found = [estimate(replace(pool, arrivals_per_s=rate)) for rate in rates]
+    found = [estimate(pool.at(rate)) for rate in rates]
     if len(found) == 1:
         return found[0]
     shares = [node.share for node in nodes]
