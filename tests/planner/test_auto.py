@@ -12,7 +12,7 @@ import pytest
 
 from baseload.planner.auto import choose, remarks
 from baseload.planner.compare import compare
-from baseload.planner.cost import cost_of
+from baseload.planner.cost import SEED, cost_of
 from baseload.planner.deployed import not_deployed
 from baseload.planner.errors import UsageError
 from baseload.planner.prices import bundled
@@ -70,8 +70,10 @@ def test_the_smallest_bill_of_what_is_deployed_is_chosen() -> None:
     best = compare(spec(), BOOK).best_deployable
     assert best is not None
     assert (settled.runpod.gpu, settled.runpod.mode) == (best.gpu, best.mode)
-    assert choice.because.startswith(f"{best.monthly_usd.expected} USD is the smallest expected month")
-    assert cost_of(settled, BOOK).monthly_usd.expected == best.monthly_usd.expected
+    assert choice.because.startswith(f"{best.monthly_usd.expected} USD")
+    assert "is the smallest expected month" in choice.because
+    assert cost_of(settled, BOOK, SEED).monthly_usd.expected == best.monthly_usd.expected
+    assert ("simulated, ±" in choice.because) is (best.simulation is not None)
     assert settled.auto == Auto()
     assert settled.digest != spec().digest
     # A pool that the spec leaves out is not chosen, even where it is the cheapest

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baseload.planner.compare import Comparison, Row, Status, compare
-from baseload.planner.cost import SEED, cost_of
+from baseload.planner.cost import SEED, cost_of, doubts_of
 from baseload.planner.prices import Price, PriceBook, bundled
 from baseload.planner.spec.model import (
     Container,
@@ -184,7 +184,11 @@ def test_overlapping_ranges_are_not_distinguishable() -> None:
             continue
         ends = best.monthly_usd.low, best.monthly_usd.high, item.monthly_usd.low, item.monthly_usd.high
         assert None not in ends
-        apart = item.monthly_usd.low > best.monthly_usd.high or item.monthly_usd.high < best.monthly_usd.low  # type: ignore[operator]
+        low, high = (D("0.67"), D(2)) if item.doubts else (D(1), D(1))
+        assert not best.doubts
+        apart = (
+            item.monthly_usd.low * low > best.monthly_usd.high or item.monthly_usd.high * high < best.monthly_usd.low
+        )  # type: ignore[operator]
         assert item.distinguishable is apart
     deployable = found.best_deployable
     assert deployable is not None
@@ -388,5 +392,32 @@ def test_the_document_s_keys() -> None:
         "another_precision", "own", "distinguishable", "reasons",
         "monthly_usd", "usd_per_1000_requests", "hourly_worst_case_usd", "p95_s", "p99_s", "cold_share", "added_s",
         "limits_broken", "service_level_broken", "requires_broken", "not_known", "ops_usd", "total_usd", "caveats",
-        "assumptions", "method", "price",
+        "assumptions", "method", "simulation", "doubts", "price",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", [None, Modal(gpu="L4", containers_max=4, scaledown_s=5)])
+def test_a_doubtful_row_is_called_the_best_only_after_simulation(target: Any) -> None:
+    """Workers that start in a cold start and expire before the next request: the closed form is far off."""
+    asked = spec(traffic=Traffic(requests_per_day=D(60_000), tokens=Tokens(prompt=D(500), output=D(200))))
+    asked = replace(asked, performance=replace(asked.performance, cold_start_s=D(60), concurrency=1))
+    if target is not None:
+        asked = replace(asked, target=target)
+    found = compare(asked, BOOK)
+    for best in (found.best, found.best_deployable):
+        assert best is not None
+        assert not best.doubts
+    simulated = [row for row in found.of(Status.RANKED) if row.simulation is not None]
+    for row in simulated:
+        assert row.spec is not None
+        cost = cost_of(row.spec, BOOK, SEED)
+        assert cost.monthly_usd.expected == row.monthly_usd.expected
+        assert row.simulation == cost.simulation
+    in_doubt = [row for row in found.of(Status.RANKED) if row.doubts]
+    assert in_doubt
+    assert all(doubts_of(row.spec, BOOK) == row.doubts for row in in_doubt if row.spec is not None)
+    brief = compare(asked, BOOK, 12)
+    whole = {row.id: row for row in found.rows}
+    assert [row.id for row in brief.rows[:12]] == [row.id for row in found.rows[:12]]
+    assert all(row == whole[row.id] for row in brief.rows[:12])
+    assert brief.best_deployable == found.best_deployable

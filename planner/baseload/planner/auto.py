@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from baseload.planner.compare.priced import Question
 from baseload.planner.compare.row import Row, Status
 from baseload.planner.compare.runpod import runpod_rows
+from baseload.planner.compare.simulated import simulated
 from baseload.planner.compare.wanted import judged_by
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import BaseloadError, UsageError
@@ -40,8 +41,8 @@ def choose(spec: ModelSpec, book: PriceBook, today: date) -> Choice:
     best, others = good[0], good[1:]
     then = ", then ".join(f"{_name(row)} at {row.total_usd.expected} USD" for row in others[:NEXT])
     because = (
-        f"{best.total_usd.expected} USD is the smallest expected month of the {len(good)} ways on RunPod serverless "
-        f"that meet the whole spec{f'; then {then}' if then else ''}; prices: {book.name}"
+        f"{best.total_usd.expected} USD{_sure(best)} is the smallest expected month of the {len(good)} ways on RunPod "
+        f"serverless that meet the whole spec{f'; then {then}' if then else ''}; prices: {book.name}"
     )
     return Choice(target=_content(best), chosen_on=today, because=because)
 
@@ -79,6 +80,7 @@ def _candidates(spec: ModelSpec, auto: Auto, book: PriceBook) -> list[Row]:
     """By their total, the acceptable ones among them; every pool that may be chosen."""
     about = Question.of(spec, book)
     rows = [judged_by(row, spec) for row in runpod_rows(about) if not auto.gpus or row.gpu in auto.gpus]
+    rows = simulated(rows, book, lambda row: judged_by(row, spec))
     ranked = [row for row in rows if row.status is Status.RANKED and row.total_usd.expected is not None]
     rest = [row for row in rows if row not in ranked]
     return [*sorted(ranked, key=lambda row: (row.total_usd.expected, row.id)), *rest]
@@ -105,6 +107,12 @@ def _lacks(row: Row) -> str:
     broken = [*(f"limits.{name}" for name in row.limits_broken)]
     broken += [f"service_level {text}" for text in row.service_level_broken]
     return "; ".join([*broken, *row.requires_broken, *row.not_known, *row.reasons])
+
+
+def _sure(row: Row) -> str:
+    if row.simulation is not None:
+        return f" (simulated, ±{row.simulation.interval_percent} %)"
+    return " (by the closed form, which is in doubt here)" if row.doubts else ""
 
 
 def _name(row: Row) -> str:

@@ -57,7 +57,8 @@ def compare(
     chosen, root = _chosen(run, spec)
     prices = book_for(root, book)
     chosen = _with_log(run, chosen)
-    comparison = compared(chosen, prices)
+    whole = every or break_even or between is not None or advice or run.terminal.as_json
+    comparison = compared(chosen, prices, None if whole else view.MOST)
     used = {row.price for row in comparison.of(Status.RANKED) if row.price}
     said = tuple(remarks(prices, used, datetime.now(UTC).date(), max_age))
     run.terminal.warn(said)

@@ -153,6 +153,10 @@ def _details(row: Row) -> Iterator[str]:
         yield f"on the way {from_to(*row.added_s)} more"
     if row.cold_share is not None:
         yield f"{_share(row.cold_share)} meet a cold start"
+    if row.simulation is not None:
+        yield f"simulated, ±{row.simulation.interval_percent} %"
+    elif row.doubts:
+        yield "by the closed form, which is in doubt here"
     if not row.distinguishable:
         yield "not distinguishable from the first"
     if row.limits_broken:

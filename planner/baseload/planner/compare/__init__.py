@@ -11,7 +11,7 @@ speed, and is not ranked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ from baseload.planner.compare.refused import refused_rows
 from baseload.planner.compare.rented import rented_rows
 from baseload.planner.compare.row import SCHEMA, Comparison, Row, Status, ranked
 from baseload.planner.compare.runpod import runpod_rows
+from baseload.planner.compare.simulated import MONTHS, simulated
 from baseload.planner.compare.wanted import judged_by
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import Model, ModelSpec, Precision
@@ -29,28 +30,60 @@ from baseload.planner.spec.model import Model, ModelSpec, Precision
 __all__ = ["SCHEMA", "Comparison", "Row", "Status", "compare"]
 
 
-def compare(spec: ModelSpec, book: PriceBook) -> Comparison:
-    """The spec on everything the book has a row of; the order does not depend on that of the book's rows."""
+def compare(spec: ModelSpec, book: PriceBook, most: int | None = None) -> Comparison:
+    """The spec on everything the book has a row of; the order does not depend on that of the book's rows.
+
+    With `most` only so many rows of each kind, the cheapest, and those that compete for the cheapest that can be
+    deployed have a range and a latency; the others their expected month alone, in half the time.
+    """
     about = Question.of(spec, book)
-    rows = _all(about)
+    rows = _all(about) if most is None else _first(about, most + MONTHS)
     if isinstance(spec.serves, Model):
         rows = [replace(row, precision=str(spec.serves.precision)) for row in rows]
         own = list(rows)
-        rows += [row for precision in Precision for row in _at(about, precision, own)]
-    return Comparison(
-        name=spec.name, spec_digest=spec.digest, book=book.name, rows=ranked(judged_by(row, spec) for row in rows)
+        rows += [row for precision in Precision for row in _at(about, precision, own, most)]
+    wanted = [judged_by(row, spec) for row in rows]
+    found = Comparison(
+        name=spec.name,
+        spec_digest=spec.digest,
+        book=book.name,
+        rows=ranked(simulated(wanted, book, lambda row: judged_by(row, spec))),
     )
+    return compare(spec, book) if most is not None and found.best_deployable is None else found
 
 
 def _all(about: Question) -> list[Row]:
     """At the spec's own precision; its own row in place of one of the same name."""
-    rows = [*runpod_rows(about), *rented_rows(about)]
+    return _with_others(about, [*runpod_rows(about), *rented_rows(about)])
+
+
+def _first(about: Question, most: int) -> list[Row]:
+    """The same; only `most` rows of each kind with all that is told of them."""
+    brief = replace(about, ranged=False)
+    rows = {row.id: replace(row, brief=True) for row in (*runpod_rows(brief), *rented_rows(brief))}
+    kinds = [[row for row in rows.values() if row.status is status] for status in (Status.RANKED, Status.SAME_SPEED)]
+    kinds.append([row for row in kinds[0] if row.deployable])
+    worth = [row for kind in kinds for row in sorted(kind, key=_month_usd)[:most]]
+    about = replace(about, only=frozenset(row.price.id for row in (*worth, *_own(rows.values())) if row.price))
+    rows |= {row.id: row for row in (*runpod_rows(about), *rented_rows(about))}
+    return _with_others(about, list(rows.values()))
+
+
+def _own(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.own]
+
+
+def _month_usd(row: Row) -> Decimal:
+    return row.monthly_usd.expected or Decimal(0)
+
+
+def _with_others(about: Question, rows: Sequence[Row]) -> list[Row]:
     own = {row.id: row for row in own_rows(about)}
     rows = [*own.values(), *(row for row in rows if row.id not in own)]
     return [*rows, *hybrid_rows(about, rows), *(row for row in refused_rows(about) if row.id not in own)]
 
 
-def _at(about: Question, precision: Precision, own: Sequence[Row]) -> Iterator[Row]:
+def _at(about: Question, precision: Precision, own: Sequence[Row], most: int | None) -> Iterator[Row]:
     """What the weights in another format would make cheaper than everything on that target at the spec's own."""
     assert isinstance(about.spec.serves, Model), "a container has none"
     if precision is about.spec.serves.precision:
@@ -61,12 +94,9 @@ def _at(about: Question, precision: Precision, own: Sequence[Row]) -> Iterator[R
             smallest[row.target] = min(smallest.get(row.target, row.monthly_usd.expected), row.monthly_usd.expected)
     other = about.at(precision)
     first = [*runpod_rows(replace(other, ranged=False)), *rented_rows(replace(other, ranged=False))]
-    worth = frozenset(
-        row.price.id
-        for row in first
-        if row.status is Status.RANKED and row.price is not None and _is_below(row, smallest.get(row.target))
-    )
-    other = replace(other, only=worth)
+    worth = [row for row in first if row.status is Status.RANKED and _is_below(row, smallest.get(row.target))]
+    shown = sorted(worth, key=_month_usd)[: None if most is None else most // 2]
+    other = replace(other, only=frozenset(row.price.id for row in shown if row.price is not None))
     for row in (*runpod_rows(other), *rented_rows(other)):
         if row.status is Status.RANKED:
             yield replace(row, precision=str(precision), another_precision=True)

@@ -42,6 +42,7 @@ def own_rows(about: Question) -> Iterator[Row]:
         hourly_worst_case_usd=cost.hourly_worst_case_usd,
         assumptions=cost.assumptions,
         method=cost.method,
+        simulation=cost.simulation,
         price=None if hybrid else cost.price,
         spec=replace(about.spec, performance=cost.performance),
         times=Times(expected=cost.performance, fast=cost.performance, slow=cost.performance),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from baseload.planner.cost import ResponseTime, Spread
+from baseload.planner.cost import ResponseTime, Simulation, Spread
 from baseload.planner.pool import Assumption, Pool
 from baseload.planner.pool.latency import law_over
 from baseload.planner.prices import Price
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SCHEMA = "baseload.compare/1"
 UNKNOWN_MONTH = Spread()
 NO_PRICE = "no price is published, and none is entered"
+IN_DOUBT = Decimal("0.67"), Decimal(2)
+"""How far a month may lie beyond its range where the closed form is in doubt: half too high, or half too low."""
 SAME_SPEED = "the speed on this GPU is not known: billed as if it were the speed on the spec's own"
 
 
@@ -86,11 +88,19 @@ class Row:
     method: str | None = None
     price: Price | None = None
     distinguishable: bool = True
-    """False where the range overlaps with that of the best row."""
+    """False where the range overlaps with that of the best row; one in doubt is taken to be wider (`IN_DOUBT`)."""
     spec: ModelSpec | None = field(default=None, compare=False, repr=False)
     """What was priced: the spec with this target, and its performance there."""
     times: Times | None = field(default=None, compare=False, repr=False)
     """The performance there, with its band."""
+    simulation: Simulation | None = None
+    """How the expected month was simulated; None where it is by the closed form."""
+    doubts: tuple[str, ...] = ()
+    """Why the closed form, which the month is by, is not to be trusted."""
+    brief: bool = False
+    """With nothing but its expected month."""
+    tried: bool = False
+    """Simulated, or too dense to be."""
 
     @property
     def id(self) -> str:
@@ -151,6 +161,8 @@ class Row:
             "caveats": list(self.caveats),
             "assumptions": [item.to_json() for item in self.assumptions],
             "method": self.method,
+            "simulation": None if self.simulation is None else _simulation(self.simulation),
+            "doubts": list(self.doubts),
             "price": None if self.price is None else self.price.to_json(),
         }
 
@@ -214,7 +226,8 @@ def _overlap(one: Row, other: Row) -> bool:
     a, b = one.total_usd, other.total_usd
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return True
-    return a.low <= b.high and b.low <= a.high
+    (least_a, most_a), (least_b, most_b) = (IN_DOUBT if row.doubts else (1, 1) for row in (one, other))
+    return a.low * least_a <= b.high * most_b and b.low * least_b <= a.high * most_a
 
 
 def envelope(spreads: Sequence[Spread]) -> Spread:
@@ -286,6 +299,18 @@ def unknown_figure(name: str) -> str:
     if name == "idle_timeout":
         return "when an idle worker stops is not published"
     return f"the spec does not say `{name}`"
+
+
+def _simulation(found: Simulation) -> dict[str, Any]:
+    return {
+        "seed": found.seed,
+        "requests": found.requests,
+        "replications": found.replications,
+        "sampled": found.sampled,
+        "interval_percent": _text(found.interval_percent),
+        "closed_form_usd": _text(found.closed_form_usd),
+        "doubts": list(found.doubts),
+    }
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -63,7 +63,8 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
     book, target = about.book, spec.runpod
     given = spec.performance.service_time_s is not None
     spec = replace(spec, performance=times.expected) if given else spec
-    cost = runpod_cost(spec, book, SEED if own else None, ranged=own)
+    whole = own and about.ranged
+    cost = runpod_cost(spec, book, SEED if whole else None, ranged=whole)
     fast, slow = (times.fast, times.slow) if given else (spec.performance, spec.performance)
     fast_guess, slow_guess = (estimated(replace(spec, performance=end)) for end in (fast, slow))
     times = replace(
@@ -85,6 +86,7 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
         hourly_worst_case_usd=cost.hourly_worst_case_usd,
         assumptions=(*times.assumptions, *_without(cost.assumptions, times.assumptions)),
         method=cost.method,
+        simulation=cost.simulation,
         price=cost.price,
         spec=replace(spec, performance=cost.performance),
         times=times,

@@ -254,6 +254,17 @@ def cost_of(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Cost:
     return target_cost(spec, book, seed)
 
 
+def doubts_of(spec: ModelSpec, book: PriceBook) -> tuple[str, ...]:
+    """Why the closed form of the spec's expected month is not to be trusted; empty where it is, or not known at all."""
+    if isinstance(spec.target, RunpodTarget):
+        from baseload.planner.cost.runpod import runpod_doubts
+
+        return runpod_doubts(spec)
+    from baseload.planner.cost.target import target_doubts
+
+    return target_doubts(spec, book)
+
+
 def expected_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `cost_of` alone: for pricing one spec many times."""
     if isinstance(spec.target, RunpodTarget):

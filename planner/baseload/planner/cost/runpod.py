@@ -117,6 +117,12 @@ def runpod_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None, *, ra
     )
 
 
+def runpod_doubts(spec: ModelSpec) -> tuple[str, ...]:
+    """Why the closed form of its expected month is not to be trusted."""
+    spec = _filled(spec, estimated(spec))
+    return () if _missing_figures(spec) else in_doubt(spec, pool_of(spec))
+
+
 def runpod_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `runpod_cost` alone."""
     price = book.find("runpod", "serverless", spec.runpod.gpu)

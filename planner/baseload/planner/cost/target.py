@@ -135,6 +135,16 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     )
 
 
+def target_doubts(spec: ModelSpec, book: PriceBook) -> tuple[str, ...]:
+    """Why the closed form of its expected month is not to be trusted; empty where that is not known."""
+    guess = _estimated(spec, book)
+    spec = replace(spec, performance=guess.expected) if guess else spec
+    if _missing(spec):
+        return ()
+    pool = fleet_pool(spec, book)
+    return () if pool is None else in_doubt(spec, pool, fixed=beside_workers(spec, book))
+
+
 def target_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `target_cost` alone."""
     guess = _estimated(spec, book)
