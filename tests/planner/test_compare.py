@@ -400,7 +400,7 @@ def test_the_document_s_keys() -> None:
 def test_a_doubtful_row_is_called_the_best_only_after_simulation(target: Any) -> None:
     """Workers that start in a cold start and expire before the next request: the closed form is far off."""
     asked = spec(traffic=Traffic(requests_per_day=D(60_000), tokens=Tokens(prompt=D(500), output=D(200))))
-    asked = replace(asked, performance=replace(asked.performance, cold_start_s=D(60), concurrency=1))
+    asked = replace(asked, performance=replace(asked.performance, cold_start_s=D(60), concurrency=1), limits=Limits())
     if target is not None:
         asked = replace(asked, target=target)
     found = compare(asked, BOOK)
