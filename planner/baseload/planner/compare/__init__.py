@@ -62,8 +62,8 @@ def _first(about: Question, most: int) -> list[Row]:
     brief = replace(about, ranged=False)
     rows = {row.id: replace(row, brief=True) for row in (*runpod_rows(brief), *rented_rows(brief))}
     kinds = [[row for row in rows.values() if row.status is status] for status in (Status.RANKED, Status.SAME_SPEED)]
-    kinds.append([row for row in kinds[0] if row.deployable])
     worth = [row for kind in kinds for row in sorted(kind, key=_month_usd)[:most]]
+    worth += sorted((row for row in kinds[0] if row.deployable), key=_month_usd)[: most // 2]
     about = replace(about, only=frozenset(row.price.id for row in (*worth, *_own(rows.values())) if row.price))
     rows |= {row.id: row for row in (*runpod_rows(about), *rented_rows(about))}
     return _with_others(about, list(rows.values()))
