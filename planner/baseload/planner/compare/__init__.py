@@ -41,7 +41,7 @@ def compare(spec: ModelSpec, book: PriceBook, most: int | None = None) -> Compar
     if isinstance(spec.serves, Model):
         rows = [replace(row, precision=str(spec.serves.precision)) for row in rows]
         own = list(rows)
-        rows += [row for precision in Precision for row in _at(about, precision, own, most)]
+        rows += _at_others(about, own, None if most is None else most // 2)
     wanted = [judged_by(row, spec) for row in rows]
     found = Comparison(
         name=spec.name,
@@ -83,23 +83,31 @@ def _with_others(about: Question, rows: Sequence[Row]) -> list[Row]:
     return [*rows, *hybrid_rows(about, rows), *(row for row in refused_rows(about) if row.id not in own)]
 
 
-def _at(about: Question, precision: Precision, own: Sequence[Row], most: int | None) -> Iterator[Row]:
-    """What the weights in another format would make cheaper than everything on that target at the spec's own."""
+def _at_others(about: Question, own: Sequence[Row], most: int | None) -> Iterator[Row]:
+    """What the weights in another format would make cheaper than everything on that target at the spec's own.
+
+    The `most` cheapest of them.
+    """
     assert isinstance(about.spec.serves, Model), "a container has none"
-    if precision is about.spec.serves.precision:
-        return
     smallest: dict[str, Decimal] = {}
     for row in own:
         if row.status is Status.RANKED and row.monthly_usd.expected is not None:
             smallest[row.target] = min(smallest.get(row.target, row.monthly_usd.expected), row.monthly_usd.expected)
-    other = about.at(precision)
-    first = [*runpod_rows(replace(other, ranged=False)), *rented_rows(replace(other, ranged=False))]
-    worth = [row for row in first if row.status is Status.RANKED and _is_below(row, smallest.get(row.target))]
-    shown = sorted(worth, key=_month_usd)[: None if most is None else most // 2]
-    other = replace(other, only=frozenset(row.price.id for row in shown if row.price is not None))
-    for row in (*runpod_rows(other), *rented_rows(other)):
-        if row.status is Status.RANKED:
-            yield replace(row, precision=str(precision), another_precision=True)
+    others = {precision: about.at(precision) for precision in Precision if precision is not about.spec.serves.precision}
+    worth = [
+        (precision, row)
+        for precision, other in others.items()
+        for brief in [replace(other, ranged=False)]
+        for row in (*runpod_rows(brief), *rented_rows(brief))
+        if row.status is Status.RANKED and _is_below(row, smallest.get(row.target))
+    ]
+    shown = sorted(worth, key=lambda pair: _month_usd(pair[1]))[:most]
+    for precision, other in others.items():
+        ids = frozenset(row.price.id for at, row in shown if at is precision and row.price is not None)
+        only = replace(other, only=ids)
+        for row in (*runpod_rows(only), *rented_rows(only)):
+            if row.status is Status.RANKED:
+                yield replace(row, precision=str(precision), another_precision=True)
 
 
 def _is_below(row: Row, smallest: Decimal | None) -> bool:
