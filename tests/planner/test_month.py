@@ -273,6 +273,18 @@ def test_sessions_are_simulated(spec: Make) -> None:
         assert float(model.monthly_usd.expected or 0) == pytest.approx(float(closed), rel=0.2)
 
 
+def test_sessions_that_overload_all_workers_are_simulated(spec: Make) -> None:
+    """36 s of each hour at 2.3 a second, for three workers of 1.8 s: they start for it, and serve the rest after it."""
+    one = spec("{requests_per_day: 2000, active_share: 0.01}")
+    _, model = planned(one)
+    assert model.simulation is not None
+    assert "all workers full for a short time" in model.simulation.doubts
+    assert model.monthly_usd.expected is not None
+    assert model.monthly_usd.expected > (model.simulation.closed_form_usd or 0)
+    assert model.response is not None
+    assert model.response.p95_s is not None
+
+
 @pytest.mark.parametrize(
     ("traffic", "target"),
     [

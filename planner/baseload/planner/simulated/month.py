@@ -184,6 +184,11 @@ class SimulatedMonth:
 
 
 # ------------------------------------------------------------------------------------------------------------ the gate
+_FULL = 3
+"""Times as long as a rate must hold to show what it does: where more than all workers serve comes for less, their start
+and the rest of the queue are a part of the bill that the closed form leaves out."""
+
+
 def doubts_over(pool: Pool, demand: Demand, fixed: float = 0.0) -> tuple[str, ...]:
     """Why the closed form is not to be used for this month: `pool.doubts` at rates that the bill `MATTERS` at.
 
@@ -209,8 +214,11 @@ def _bills(pool: Pool, demand: Demand) -> Iterator[tuple[float, tuple[str, ...]]
         yield float(pool.workers_max), ()
         return
     pool = replace(pool, arrivals_cv=demand.cv)
-    nodes = demand.stream.served(most_per_s).nodes()
-    reasons = [doubts(pool.at(rate)) if 0 < rate < most_per_s * (1 - 1e-9) else () for _, rate in nodes]
+    served, all_s = demand.stream.served(most_per_s), most_per_s * (1 - 1e-9)
+    nodes = served.nodes()
+    brief = any(rate >= all_s and seconds < _FULL * settles_s(pool) for seconds, rate in served.stretches)
+    full = ("all workers full for a short time",) if brief else ()
+    reasons = [(full if rate >= all_s else doubts(pool.at(rate))) if rate > 0 else () for _, rate in nodes]
     if not any(reasons):  # and no bill is needed
         yield 0.0, ()
         return
