@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from baseload.planner.cost import Cost, cents, cost_of, expected_month_usd
 from baseload.planner.cost.target_explain import quantities
-from baseload.planner.plan import Plan, make_plan
+from baseload.planner.plan import Plan, Verdict, make_plan
 from baseload.planner.pool import SOURCES, Pool
 from baseload.planner.prices import bundled
 from baseload.planner.simulated.replications import replications
@@ -35,6 +35,7 @@ from baseload.planner.spec.model import (
     Range,
     RunpodTarget,
     Schedule,
+    ServiceLevel,
     Tokens,
     Traffic,
     Weekday,
@@ -225,6 +226,19 @@ def test_an_instance_has_to_be_provisioned_before_it_loads_a_model() -> None:
     )
     assert start.value == "301 s (151 to 603 s)"
     assert start.kind == "estimated"
+
+
+def test_a_service_that_is_too_slow_breaks_the_level_though_the_latency_is_unknown() -> None:
+    """Exponential with mean 1.8 s: 95 of 100 within 1.8 × ln 20 = 5.392 s, whatever AWS adds to it."""
+    level = ServiceLevel(p95_s=D(5), p99_s=D(20))
+    made = plan(spec(SagemakerServerless(memory_mb=4096, max_concurrency=20), service_level=level))
+    p95, p99 = (check for check in made.models[0].limits if check.limit in ("p95_s", "p99_s"))
+    assert (p95.verdict, p95.actual) == (Verdict.BREACHED, D("5.392"))
+    assert (p99.verdict, p99.actual) == (Verdict.UNKNOWN, None)
+    (found,) = (item for item in made.diagnostics if item.code == "plan/service-level")
+    assert found.summary.endswith(
+        "the service alone takes 5.39 s for 95 % of the requests; what else it takes is unknown"
+    )
 
 
 def test_throttling_says_how_many_slots_would_do() -> None:

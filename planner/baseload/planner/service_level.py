@@ -50,6 +50,7 @@ class Promise:
     """`p95_s`, `p99_s` or `cold_share`."""
     most: Decimal
     actual: Decimal | None
+    """Of a latency that is unknown what it is at least, where that is too long already."""
     why: str
     """Which part is too long; empty where it is kept or unknown."""
 
@@ -79,8 +80,12 @@ def _promises(level: ServiceLevel, found: Latencies, performance: Performance) -
     for name, most, known in (("p95_s", level.p95_s, found.p95_s), ("p99_s", level.p99_s, found.p99_s)):
         if most is None:
             continue
-        actual = None if known is None else known + found.added_s
-        why = _part(name, most, found, performance) if actual is not None and actual > most else ""
+        actual, rest = None if known is None else known + found.added_s, ""
+        if known is None and performance.service_time_s:
+            least_s = _alone_s(name, performance) + found.added_s
+            if least_s > most:
+                actual, rest = least_s, "; what else it takes is unknown"
+        why = _part(name, most, found, performance) + rest if actual is not None and actual > most else ""
         yield Promise(name=name, most=most, actual=actual, why=why)
     if not level.cold_starts:
         cold = found.cold_share
@@ -88,11 +93,15 @@ def _promises(level: ServiceLevel, found: Latencies, performance: Performance) -
         yield Promise(name="cold_share", most=Decimal(0), actual=cold, why=why)
 
 
+def _alone_s(name: str, performance: Performance) -> Decimal:
+    """Of requests that never wait."""
+    law = service_law(float(performance.service_time_s or 0), float(performance.service_time_cv))
+    return Decimal(law.quantile_s(SHARES[name])).quantize(Decimal("0.001"))
+
+
 def _part(name: str, most: Decimal, found: Latencies, performance: Performance) -> str:
     """The first part that is too long by itself: the service, the ways, starts, or the wait for a place."""
-    share = SHARES[name]
-    law = service_law(float(performance.service_time_s or 0), float(performance.service_time_cv))
-    alone_s = Decimal(law.quantile_s(share)).quantize(Decimal("0.001"))
+    share, alone_s = SHARES[name], _alone_s(name, performance)
     if alone_s > most:
         return f"the service alone takes {_plain(alone_s)} s for {share * 100:.0f} % of the requests"
     if alone_s + found.added_s > most:
