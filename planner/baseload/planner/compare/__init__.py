@@ -41,7 +41,7 @@ def compare(spec: ModelSpec, book: PriceBook, most: int | None = None) -> Compar
     if isinstance(spec.serves, Model):
         rows = [replace(row, precision=str(spec.serves.precision)) for row in rows]
         own = list(rows)
-        rows += _at_others(about, own, None if most is None else most // 2)
+        rows += _at_others(about, own, most)
     wanted = [judged_by(row, spec) for row in rows]
     found = Comparison(
         name=spec.name,
