@@ -205,7 +205,7 @@ def test_an_overloaded_instance_says_since_when_and_what_would_do() -> None:
     cost = cost_of(spec(LambdaSagemaker(instance="ml.g5.xlarge"), Traffic(requests_per_day=D(60_000))), BOOK)
     assert amounts(cost) == {"always_on": "1027.84", "lambda_requests": "0.37", "lambda_waiting": "365.00"}
     (found,) = (item for item in cost.diagnostics if item.code == "plan/overload")
-    assert "keeps 1.2 requests in service, more than the 1 that 1 instances serve at once" in found.summary
+    assert "keeps 1.2 requests in service, more than the 1 that 1 instance serves at once" in found.summary
     assert "60 s" in found.summary
     assert found.hint == "raise `instances.max` to 2 or more"
     # two places suffice in the mean (0.833), in the office hours 60,000 × 7/5 × 24/8 = 252,000 a day come: 5.25
@@ -449,6 +449,19 @@ def test_volumes_and_egress_meet_their_price_together() -> None:
         ("storage_network_volume", D(100), D("7.00"))
     ]
     assert plan(spec(TARGETS["runpod"])).itself is None
+
+
+def test_what_waits_in_busy_hours_is_served_in_others() -> None:
+    """6,857 a day of 6 s in the office hours keep 2 in service there, and one container serves one: the rest waits for
+    the evening: 6,857 × 730 ÷ 24 × 6 ÷ 3,600 = 347.611806 hours × 0.80 = 278.09."""
+    office = Traffic(requests_per_day=D(6_857), curve=Curve.OFFICE_HOURS)
+    slow = Performance(service_time_s=D(6), cold_start_s=D(25))
+    cost = cost_of(spec(Modal(gpu="L4"), office, performance=slow), BOOK)
+    busy = next(line for line in cost.lines if line.what == "busy")
+    assert (busy.quantity, busy.amount_usd) == (D("347.611944"), D("278.09"))  # to the whole second
+    # on a worker that never stops all of it is always-on time
+    kept = cost_of(spec(Modal(gpu="L4", containers_min=1), office, performance=slow), BOOK)
+    assert {line.what for line in kept.lines} == {"always_on", "cpu", "memory"}
 
 
 def test_overload_of_containers_and_pods_is_said() -> None:

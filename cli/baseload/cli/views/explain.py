@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from baseload.cli.terminal import Page
@@ -65,10 +66,12 @@ def _model(model: ModelPlan, prices: Mapping[str, Price], page: Page) -> list[st
     elif model.explanation.command is not None:
         lines += ["", f"  by simulation: {model.explanation.command}"]
     lines += ["", f"  {page.bold('assumptions')}"]
-    left = {item.assumption: item for item in model.explanation.sensitivities}
+    left: dict[str, list[Sensitivity]] = {}
+    for move in model.explanation.sensitivities:
+        left.setdefault(move.assumption, []).append(move)
     for assumption in model.assumptions:
-        lines += _assumption(assumption, left.pop(assumption.name, None), page)
-    for other in left.values():
+        lines += _assumption(assumption, left.pop(assumption.name, []), page)
+    for other in chain.from_iterable(left.values()):
         name = other.assumption.replace("_", " ")
         lines += wrapped(f"{name} {_move(other)}", page.width, indent=4, hanging=2)
     return lines
@@ -89,7 +92,7 @@ def _itself(found: StackBill, prices: Mapping[str, Price], page: Page) -> list[s
     lines = [f"{page.bold(ITSELF)}  billed once for all models", *_bill(found.lines)]
     lines += [*_rows(found.lines, prices, page), "", f"  {page.bold('assumptions')}"]
     for assumption in found.assumptions:
-        lines += _assumption(assumption, None, page)
+        lines += _assumption(assumption, [], page)
     return lines
 
 
@@ -153,10 +156,10 @@ def _quantity(item: Quantity, page: Page) -> list[str]:
     return lines
 
 
-def _assumption(item: Assumption, move: Sensitivity | None, page: Page) -> list[str]:
+def _assumption(item: Assumption, moves: Sequence[Sensitivity], page: Page) -> list[str]:
     lines = wrapped(f"{item.name.replace('_', ' ')}: {item.value}", page.width, indent=4, hanging=2)
     lines += map(page.dim, wrapped(f"source: {item.source}", page.width, indent=6, hanging=2))
-    if move is not None:
+    for move in moves:
         lines += wrapped(_move(move), page.width, indent=6, hanging=2)
     if item.errs:
         lines += wrapped(f"errs: {item.errs}", page.width, indent=6, hanging=2)

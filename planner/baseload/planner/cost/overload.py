@@ -10,12 +10,19 @@ from baseload.planner.traffic.profile import RateProfile, hour_of_week, profile_
 
 
 def overload(
-    spec: ModelSpec, workers: int, concurrency: int, *, called: str, key: str, outcome: str | None = None
+    spec: ModelSpec,
+    workers: int,
+    concurrency: int,
+    *,
+    called: str,
+    key: str,
+    others: int = 0,
+    outcome: str | None = None,
 ) -> list[Diagnostic]:
     """Always or in some hours; at the expected or at the high rate.
 
-    The workers are `called` so, at most so many by the spec's `key`. `outcome` is what becomes of the requests; absent,
-    they wait.
+    The workers are `called` so, at most so many by the spec's `key` and the `others` that it does not count. `outcome`
+    is what becomes of the requests; absent, they wait.
     """
     traffic, service_s = spec.traffic, spec.performance.service_time_s
     profile = profile_of(traffic) if traffic else None
@@ -27,15 +34,16 @@ def overload(
         load = _load(at_that, float(service_s), slots)
         if load is None:
             continue
+        serve = f"{called.removesuffix('s')} serves" if workers == 1 else f"{called} serve"
         often, becomes = _often(spec, at_that, slots / float(service_s))
         return [
             Diagnostic(
                 code="plan/overload",
                 severity=Severity.WARNING,
                 summary=f"the traffic of {spec.name}{when}{often} keeps {load:,.1f} requests in service, more than the "
-                f"{slots:,} that {workers} {called} serve at once: {outcome or becomes}",
+                f"{slots:,} that {workers} {serve} at once: {outcome or becomes}",
                 where=Location(spec.file),
-                hint=f"raise `{key}` to {int(load / concurrency) + 1} or more",
+                hint=f"raise `{key}` to {int(load / concurrency) + 1 - others} or more",
             )
         ]
     return []

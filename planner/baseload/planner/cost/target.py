@@ -617,7 +617,7 @@ def _idle_timeout(target: Target) -> list[Assumption]:
 def _overload(spec: ModelSpec, missing: tuple[str, ...]) -> list[Diagnostic]:
     if missing:
         return []
-    target, outcome = _target(spec), None
+    target, others, outcome = _target(spec), 0, None
     match target:
         case LambdaSagemaker():
             outcome = f"they wait up to the {ANSWER_S} s in which the endpoint must answer, and fail then"
@@ -626,9 +626,16 @@ def _overload(spec: ModelSpec, missing: tuple[str, ...]) -> list[Diagnostic]:
             workers, called, key = target.containers_max, "containers", "containers.max"
         case RunpodPod() if spec.schedule is None:
             workers, called, key = target.pods, "pods", "pods"
+        case Hybrid(base=int(base)) if spec.schedule is None:
+            workers, called, key, others = (
+                base + target.burst_max,
+                "replicas and burst workers",
+                "base",
+                target.burst_max,
+            )
         case _:
             return []
-    return overload(spec, workers, spec.performance.concurrency, called=called, key=key, outcome=outcome)
+    return overload(spec, workers, spec.performance.concurrency, called=called, key=key, others=others, outcome=outcome)
 
 
 def _unknowns(spec: ModelSpec, unknown: tuple[str, ...]) -> list[Diagnostic]:

@@ -88,6 +88,7 @@ def lambda_sagemaker(target: LambdaSagemaker, demand: Demand, book: PriceBook, t
         idle_timeout_s=SCALE_IN_S,
         start_delay_s=SCALE_OUT_S,
         increment_s=Decimal(1),
+        waits=False,
     )
     unknown = list(missing(demand, fleet))
     time = times(demand, fleet, book.month_hours)

@@ -6,7 +6,7 @@ Knows how long workers live, not what they cost. Every time is rounded to the se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -38,6 +38,8 @@ class Fleet:
     """Requests that find all workers busy are sent away; workers are there at once, one request each."""
     fixed: bool = False
     """None come beyond the minimum."""
+    waits: bool = True
+    """What finds all workers busy waits for as long as it takes; else it fails before its turn comes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     """The billed time of a month; of the always-on workers alone where a figure is missing.
 
     Each part of the month is taken as if it lasted: what a change from one to the next costs is not counted, but for
-    the ends of sessions.
+    the ends of sessions, and for what waits from hours with more than all workers serve until there is less.
     """
     month_s = month_hours * 3600
     if fleet.rejects:  # nothing waits, starts or idles: its target counts the requests
@@ -105,25 +107,26 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
     if demand.batch is not None and not missing(demand, fleet):
         return _batch_time(demand, fleet, month_hours)
     sums = dict.fromkeys(("busy", "idle", "cold_start", "always_on", "starts"), Decimal(0))
-    methods: list[str] = []
-    overloaded = False
-    pools: list[tuple[float, Pool]] = []
-    unknown = bool(missing(demand, fleet))
-    by_minimum: dict[int | None, Pool] = {}
-    for part in demand.in_parts():
-        if unknown:
+    parts, unknown = demand.in_parts(), bool(missing(demand, fleet))
+    if unknown:
+        for part in parts:
             sums["always_on"] += part.share * min(_minimum(part, fleet), fleet.workers_max) * month_s
-            continue
-        alike = by_minimum.get(part.workers_min)
-        if alike is None:
-            alike = by_minimum[part.workers_min] = pool_of(demand, fleet, part)
-        pool = alike.at(float(part.requests_per_day / 86_400))
-        pools.append((float(part.share), pool))
-        found = _with_ends(estimate(pool), pool, float(demand.active_share))
-        overloaded |= found.overloaded
-        methods.append(found.method)
-        for kind, workers in _billed(found, fleet).items():
-            sums[kind] += part.share * Decimal(workers) * month_s
+        parts = ()
+    by_minimum = {part.workers_min: pool_of(demand, fleet, part) for part in parts}
+    pools = [
+        (float(part.share), by_minimum[part.workers_min].at(float(part.requests_per_day / 86_400))) for part in parts
+    ]
+    found = [_with_ends(estimate(pool), pool, float(demand.active_share)) for _, pool in pools]
+    methods = [item.method for item in found]
+    late = _catching_up(pools) if fleet.waits else Decimal(0)
+    if late:
+        methods.append("approximation: what waits is served by all workers when there is less")
+    for part, (_, pool), steady in zip(parts, pools, found, strict=True):
+        full = late if pool.load < pool.slots else Decimal(0)
+        for kind, workers in _billed(steady, fleet).items():
+            sums[kind] += part.share * (1 - full) * Decimal(workers) * month_s
+        sums["busy"] += part.share * full * (pool.workers_max - pool.workers_min) * month_s
+        sums["always_on"] += part.share * full * pool.workers_min * month_s
     return WorkerTime(
         busy_s=_whole(sums["busy"]),
         idle_s=_whole(sums["idle"]),
@@ -132,7 +135,7 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
         starts=_whole(sums["starts"]),
         method="; ".join(dict.fromkeys(methods)) or None,
         pools=tuple(pools) if demand.service_s is not None else (),
-        overloaded=overloaded,
+        overloaded=any(item.overloaded for item in found),
         buffer_s=_buffer_s(demand, fleet, month_s),
     )
 
@@ -163,6 +166,13 @@ def _batch_time(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTim
         overloaded=run.estimate.overloaded,
         buffer_s=_whole(fleet.buffer * Decimal(up_s / DAY_S) * month_s),
     )
+
+
+def _catching_up(pools: Sequence[tuple[float, Pool]]) -> Decimal:
+    """Of the time with room: the share in which all workers serve what had to wait; 1 where there is always more."""
+    waits = sum(share * (pool.load - pool.slots) for share, pool in pools if pool.load > pool.slots)
+    room = sum(share * (pool.slots - pool.load) for share, pool in pools if pool.load < pool.slots)
+    return Decimal(waits / room if waits < room else 1) if waits else Decimal(0)
 
 
 def _buffer_s(demand: Demand, fleet: Fleet, month_s: Decimal) -> Decimal:
