@@ -462,6 +462,12 @@ def test_what_waits_in_busy_hours_is_served_in_others() -> None:
     # on a worker that never stops all of it is always-on time
     kept = cost_of(spec(Modal(gpu="L4", containers_min=1), office, performance=slow), BOOK)
     assert {line.what for line in kept.lines} == {"always_on", "cpu", "memory"}
+    # always too much: all of the month, and no method's error
+    flood = cost_of(spec(Modal(gpu="L4"), Traffic(requests_per_day=D(10**9))), BOOK)
+    assert (flood.monthly_usd.low, flood.method) == (
+        flood.monthly_usd.high,
+        "exact: overload, all workers are busy all the time",
+    )
 
 
 def test_overload_of_containers_and_pods_is_said() -> None:

@@ -169,10 +169,10 @@ def _batch_time(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTim
 
 
 def _catching_up(pools: Sequence[tuple[float, Pool]]) -> Decimal:
-    """Of the time with room: the share in which all workers serve what had to wait; 1 where there is always more."""
+    """Of the time with room: the share in which all workers serve what had to wait; zero where there is no room."""
     waits = sum(share * (pool.load - pool.slots) for share, pool in pools if pool.load > pool.slots)
     room = sum(share * (pool.slots - pool.load) for share, pool in pools if pool.load < pool.slots)
-    return Decimal(waits / room if waits < room else 1) if waits else Decimal(0)
+    return Decimal(min(waits / room, 1)) if room else Decimal(0)
 
 
 def _buffer_s(demand: Demand, fleet: Fleet, month_s: Decimal) -> Decimal:
