@@ -112,7 +112,8 @@ def worker_time(demand: Demand, fleet: Fleet, month_hours: Decimal = MONTH_HOURS
         for part in parts:
             sums["always_on"] += part.share * min(_minimum(part, fleet), fleet.workers_max) * month_s
         parts = ()
-    by_minimum = {part.workers_min: pool_of(demand, fleet, part) for part in parts}
+    alike = {part.workers_min: part for part in parts}
+    by_minimum = {least: pool_of(demand, fleet, part) for least, part in alike.items()}
     pools = [
         (float(part.share), by_minimum[part.workers_min].at(float(part.requests_per_day / 86_400))) for part in parts
     ]
