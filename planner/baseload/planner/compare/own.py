@@ -53,8 +53,7 @@ def own_rows(about: Question) -> Iterator[Row]:
 def _with_bill(row: Row, cost: Cost) -> Row:
     bill, response = cost.bill, cost.response
     assert bill is not None, "RunPod serverless alone has none"
-    counted = any(line.what == "memory" for line in cost.lines)  # what a container has is in its spec
-    row = replace(row, caveats=(*bill.caveats, *(() if counted or row.price is None else extras(row))))
+    row = replace(row, caveats=(*bill.caveats, *extras(row)) if row.price is not None else bill.caveats)
     if bill.impossible:
         return replace(row, status=Status.IMPOSSIBLE, reasons=bill.impossible, monthly_usd=Row.monthly_usd)
     if response is not None:
