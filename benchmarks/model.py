@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from baseload.planner.cost.target import SIZES
+from baseload.planner.cost.target_month import SIZES
 from baseload.planner.pool import Pool, doubts, estimate
 from baseload.planner.pool.base import best_base, confirmed
 from baseload.planner.pool.latency import latency

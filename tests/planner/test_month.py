@@ -20,6 +20,7 @@ from baseload.planner.difference import Base
 from baseload.planner.plan import ModelPlan, Plan, make_plan
 from baseload.planner.pool import Pool, doubts, estimate
 from baseload.planner.prices import bundled
+from baseload.planner.simulated.expected import diagnostics as simulation_diagnostics
 from baseload.planner.simulated.month import (
     FEWEST,
     FIRST,
@@ -33,7 +34,6 @@ from baseload.planner.simulated.month import (
     sample_of,
     simulated_month,
 )
-from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
 from baseload.planner.simulator import Arrivals, simulate
 from baseload.planner.spec import load
 from baseload.planner.spec.model import Curve, ModelSpec

@@ -17,7 +17,7 @@ from baseload.planner.cost import MONTH_S, Cost, Split, Spread, cents, cost_of
 from baseload.planner.cost.ranges import error_of
 from baseload.planner.cost.runpod import pool_of
 from baseload.planner.prices import bundled
-from baseload.planner.simulated.runpod import as_simulated
+from baseload.planner.simulated.expected import as_simulated
 from baseload.planner.simulator import replay
 from baseload.planner.spec.file import parse_spec
 from baseload.planner.spec.model import Curve, ModelSpec

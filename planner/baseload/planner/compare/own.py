@@ -53,7 +53,7 @@ def own_rows(about: Question) -> Iterator[Row]:
 def _with_bill(row: Row, cost: Cost) -> Row:
     bill, response = cost.bill, cost.response
     assert bill is not None, "RunPod serverless alone has none"
-    beside = extras(row) if row.price is not None and "cpu" not in bill.amounts else ()
+    beside = extras(row) if row.price is not None and "memory" not in bill.amounts else ()
     row = replace(row, caveats=(*bill.caveats, *beside))
     if bill.impossible:
         return replace(row, status=Status.IMPOSSIBLE, reasons=bill.impossible, monthly_usd=Row.monthly_usd)

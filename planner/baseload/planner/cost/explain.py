@@ -16,7 +16,7 @@ from math import prod
 from baseload.planner.cost import MONTH_DAYS, MONTH_S, SESSIONS, Cost, cents, expected_month_usd, others_move
 from baseload.planner.cost.runpod import pool_of
 from baseload.planner.prices import PriceBook
-from baseload.planner.simulated.runpod import is_simulated
+from baseload.planner.simulated.expected import is_simulated
 from baseload.planner.spec.model import ModelSpec, QueueDelay, RequestCount, RunpodTarget, Traffic
 from baseload.planner.traffic.schedule import always_on
 
@@ -253,7 +253,7 @@ def _sensitivities(spec: ModelSpec, cost: Cost, book: PriceBook) -> Iterator[Sen
     expected = cost.monthly_usd.expected
     assert expected is not None, "asked for known months only"
     if cost.bill is not None and cost.bill.base is not None:
-        from baseload.planner.cost.target import at_base
+        from baseload.planner.cost.target_month import at_base
 
         spec = at_base(spec, cost.bill.base)
     moves = Decimal(1)

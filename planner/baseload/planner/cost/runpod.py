@@ -35,10 +35,10 @@ from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated
 from baseload.planner.pool import Assumption, Dispatch, Pool, PoolEstimate, estimate, other_dispatches
 from baseload.planner.prices import MONTH_HOURS, Price, PriceBook
+from baseload.planner.simulated.expected import assumptions as simulated_assumptions
+from baseload.planner.simulated.expected import diagnostics as simulation_diagnostics
+from baseload.planner.simulated.expected import in_doubt, interval_percent, month_of, response_of, told
 from baseload.planner.simulated.month import SimulatedMonth
-from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
-from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
-from baseload.planner.simulated.runpod import in_doubt, interval_percent, month_of, response_of, told
 from baseload.planner.spec.model import Curve, Model, ModelSpec, QueueDelay, RequestCount, Traffic
 from baseload.planner.targets.demand import demand_of as parts_of
 from baseload.planner.traffic.batch import BatchRun, run_batch

@@ -6,45 +6,54 @@ not known is named and never zero. What is billed once for the whole stack is in
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from baseload.planner.cost import Cost, Deadline, Line, ResponseTime, Simulation, Split, cents, unit_name
+from baseload.planner.cost import Cost, Deadline, Line, Split, cents, unit_name
+from baseload.planner.cost.asked import (
+    demand_for,
+    depends_on_traffic,
+    estimated_for,
+    missing_traffic,
+    target_of,
+)
 from baseload.planner.cost.deadline import deadline_of, late
 from baseload.planner.cost.overload import overload
 from baseload.planner.cost.ranges import Error, error_of, factors, growth, plain, spread
 from baseload.planner.cost.response import response_time
 from baseload.planner.cost.runpod import arrivals, dispatch, guessed, per_1000, ways_to_know
+from baseload.planner.cost.target_month import (
+    CHOSEN,
+    ExpectedMonth,
+    at_base,
+    base_by_formula,
+    base_by_simulation,
+    beside_workers,
+    confirmed_base,
+    fleet_pool,
+)
 from baseload.planner.diagnostics import Diagnostic, Location, Severity
 from baseload.planner.errors import UsageError
-from baseload.planner.performance.estimate import Estimated, concurrency_source, estimated_on
-from baseload.planner.pool import Assumption, Dispatch, Pool, other_dispatches
-from baseload.planner.pool.base import Base, confirmed
+from baseload.planner.performance.estimate import Estimated, concurrency_source
+from baseload.planner.pool import Assumption, Dispatch, other_dispatches
 from baseload.planner.prices import Price, PriceBook
-from baseload.planner.simulated.fleet import Seen, as_seen, moved, moves
-from baseload.planner.simulated.runpod import assumptions as simulated_assumptions
-from baseload.planner.simulated.runpod import diagnostics as simulation_diagnostics
-from baseload.planner.simulated.runpod import in_doubt, interval_percent, month_of, response_of, told
+from baseload.planner.simulated.expected import in_doubt
 from baseload.planner.spec.model import ModelSpec, RunpodTarget
 from baseload.planner.targets import price as bill_of
 from baseload.planner.targets.aws import ANSWER_S, OVERLOADED, LambdaSagemaker, SagemakerServerless
-from baseload.planner.targets.bill import Bill, Counted, Demand
-from baseload.planner.targets.demand import batch_of, demand_of, quiet
-from baseload.planner.targets.hardware import hardware_of
-from baseload.planner.targets.hybrid import Hybrid, sizes
+from baseload.planner.targets.bill import Bill, Demand
+from baseload.planner.targets.hybrid import Hybrid
 from baseload.planner.targets.modal import CONTAINERS_PER_FUNCTION, Modal
 from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
-from baseload.planner.targets.workers import Fleet, Times, WorkerTime, batch_run, whole_pool_of, worker_time
+from baseload.planner.targets.workers import Fleet, WorkerTime, batch_run, worker_time
 from baseload.planner.targets.workers import missing as missing_times
 from baseload.planner.traffic.batch import BatchRun
 from baseload.planner.traffic.profile import profile_of
 from baseload.planner.traffic.schedule import assumption, minimums, overlays_a_log
 
 if TYPE_CHECKING:
-    from baseload.planner.simulated.month import SimulatedMonth
     from baseload.planner.targets import Target
 
 _PLATFORMS = {"runpod": "RunPod", "modal": "Modal"}
@@ -62,25 +71,25 @@ NOT_SERVERLESS = ("service_time_cv", "concurrency", "cold_start")
 
 def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Cost:
     """The cost of one spec on a target other than RunPod serverless; simulated with `seed` where in doubt."""
-    guess = _estimated(spec, book)
+    guess = estimated_for(spec, book)
     spec = replace(spec, performance=guess.expected) if guess else spec
-    missing, problems = _missing(spec), []
+    missing, problems = missing_traffic(spec), []
     try:
-        bill = bill_of(_target(spec), _demand(spec), book)
+        bill = bill_of(target_of(spec), demand_for(spec), book)
     except UsageError as error:  # a hybrid whose cheapest base is not known
         bill = Bill(target="", unknown=() if missing else ("target",))
         problems = [] if missing else [_as_warning(item, spec) for item in error.diagnostics]
-    base = None if bill.base is None else _base(spec, bill.base, seed)
-    found = _confirmed(spec, bill, book, seed)
+    base = None if bill.base is None else base_by_formula(spec, bill.base, seed)
+    found = confirmed_base(spec, bill, book, seed)
     if found is not None:
-        base = _confirmed_base(found, seed)
+        base = base_by_simulation(found, seed)
         spec = at_base(spec, found.replicas)
-        bill = bill_of(_target(spec), _demand(spec), book)
+        bill = bill_of(target_of(spec), demand_for(spec), book)
     elif bill.base is not None:
         spec = at_base(spec, bill.base)
     unknown = tuple(dict.fromkeys((*missing, *bill.unknown)))
     known = not unknown and not bill.unpriced and not bill.impossible
-    month = _Simulated(spec, book, seed, () if found is None else (_CHOSEN,)) if known else None
+    month = ExpectedMonth(spec, book, seed, () if found is None else (CHOSEN,)) if known else None
     closed, bill = bill, month.bill if month is not None and month.bill is not None else bill
     total = bill.at_least_usd if known else None
     lines = () if bill.impossible else bill.lines
@@ -89,7 +98,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
         if share is None and factor == 1 and other == spec and total is not None:
             return total
         times = month.of_others(other, factor, share) if month is not None else None
-        return bill_of(_target(other), _demand(other, factor, share), book, times).at_least_usd
+        return bill_of(target_of(other), demand_for(other, factor, share), book, times).at_least_usd
 
     worst_usd = _hourly_worst_case(spec, book)
     sure_to = month.interval_percent if month is not None else None
@@ -100,7 +109,7 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
     assumptions = (*_assumptions(spec, bill, guess, book.month_hours, base), *off.told())
     deadline = _deadline(spec, book) if known else None
     return Cost(
-        target=_name(_target(spec)),
+        target=_name(target_of(spec)),
         monthly_usd=span.usd,
         widest_usd=span.widest,
         drift_usd=span.drift,
@@ -137,9 +146,9 @@ def target_cost(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Co
 
 def target_doubts(spec: ModelSpec, book: PriceBook) -> tuple[str, ...]:
     """Why the closed form of its expected month is not to be trusted; empty where that is not known."""
-    guess = _estimated(spec, book)
+    guess = estimated_for(spec, book)
     spec = replace(spec, performance=guess.expected) if guess else spec
-    if _missing(spec):
+    if missing_traffic(spec):
         return ()
     pool = fleet_pool(spec, book)
     return () if pool is None else in_doubt(spec, pool, fixed=beside_workers(spec, book))
@@ -147,200 +156,23 @@ def target_doubts(spec: ModelSpec, book: PriceBook) -> tuple[str, ...]:
 
 def target_month_usd(spec: ModelSpec, book: PriceBook, seed: int | None = None) -> Decimal | None:
     """The expected month of `target_cost` alone."""
-    guess = _estimated(spec, book)
+    guess = estimated_for(spec, book)
     spec = replace(spec, performance=guess.expected) if guess else spec
-    if _missing(spec):
+    if missing_traffic(spec):
         return None
     try:
-        bill = bill_of(_target(spec), _demand(spec), book)
+        bill = bill_of(target_of(spec), demand_for(spec), book)
     except UsageError:  # said by `target_cost`
         return None
     if bill.impossible or bill.monthly_usd is None or seed is None:
         return None if bill.impossible else bill.monthly_usd
-    found = _confirmed(spec, bill, book, seed)
+    found = confirmed_base(spec, bill, book, seed)
     if found is not None:
         spec = at_base(spec, found.replicas)
-        bill = bill_of(_target(spec), _demand(spec), book)
+        bill = bill_of(target_of(spec), demand_for(spec), book)
     elif bill.base is not None:
         spec = at_base(spec, bill.base)
-    return (_Simulated(spec, book, seed, () if found is None else (_CHOSEN,)).bill or bill).monthly_usd
-
-
-# ------------------------------------------------------------------------------------------------- a hybrid's base
-SIZES = 8
-"""Bases that are simulated at most, or one more: a plan may take a few seconds for them."""
-
-_CHOSEN = "the base is chosen among simulated sizes"
-
-
-def at_base(spec: ModelSpec, base: int) -> ModelSpec:
-    """The spec of a hybrid with that base."""
-    assert isinstance(spec.target, Hybrid), "has a base"
-    return replace(spec, target=replace(spec.target, base=base))
-
-
-def with_base(spec: ModelSpec, book: PriceBook, seed: int) -> ModelSpec:
-    """A hybrid without a base with the one that its plan recommends; else the spec."""
-    if not isinstance(spec.target, Hybrid) or spec.target.base is not None or spec.schedule is not None:
-        return spec
-    guess = _estimated(spec, book)
-    timed = replace(spec, performance=guess.expected) if guess else spec
-    try:
-        bill = bill_of(_target(timed), _demand(timed), book)
-    except UsageError:  # the month says so
-        return spec
-    found = _confirmed(timed, bill, book, seed)
-    return spec if bill.base is None else at_base(spec, bill.base if found is None else found.replicas)
-
-
-def _confirmed(spec: ModelSpec, bill: Bill, book: PriceBook, seed: int | None) -> Base | None:
-    """The base of the smallest simulated month, of the bill's and its neighbours', each with the same requests.
-
-    Costs are dollars a month. None where the spec names its base, the month is not known, or too dense to simulate.
-    """
-    target = _target(spec)
-    if not isinstance(target, Hybrid) or target.base is not None or spec.schedule is not None or seed is None:
-        return None
-    if bill.base is None or bill.monthly_usd is None or bill.impossible or not _demand(spec).requests_per_day:
-        return None
-
-    def usd(base: int) -> float:
-        one = at_base(spec, base)
-        pool = fleet_pool(one, book)
-        month = None if pool is None else month_of(one, pool, seed, beside_workers(one, book), to_the_end=True)
-        return math.inf if month is None else float(bill_seen(one, book, Seen.in_month(month)).at_least_usd)
-
-    by_formula = Base(replicas=bill.base, costs={}, sizes=sizes(target, _demand(spec), book))
-    return None if math.isinf(usd(bill.base)) else confirmed(by_formula, usd, most=SIZES)
-
-
-def _base(spec: ModelSpec, replicas: int, seed: int | None) -> Assumption:
-    value = f"{replicas} replica{'' if replicas == 1 else 's'}"
-    if spec.schedule is not None:
-        return Assumption(name="base", value=f"{value} at most", source="spec; the most of its schedule")
-    if isinstance(spec.target, Hybrid) and spec.target.base is not None:
-        return Assumption(name="base", value=value, source="spec")
-    why = "`deploy plan --exact` simulates its neighbours" if seed is None else "too dense to simulate its neighbours"
-    return Assumption(
-        name="base",
-        value=value,
-        source="default; the cheapest by the closed form, since the spec names none",
-        errs=f"up to an eighth high where another size is cheaper: {why}" if _demand(spec).requests_per_day else None,
-    )
-
-
-def _confirmed_base(found: Base, seed: int | None) -> Assumption:
-    months = ", ".join(
-        f"{size}: {'overloaded' if math.isinf(usd) else f'${usd:,.2f}'}" for size, usd in found.costs.items()
-    )
-    return Assumption(
-        name="base",
-        value=f"{found.replicas} replica{'' if found.replicas == 1 else 's'}",
-        source=f"measured; the cheapest simulated month with seed {seed}, the same requests for all sizes ({months})",
-    )
-
-
-# -------------------------------------------------------------------------------------------------- simulated months
-class _Simulated:
-    """The expected month by simulation, where the closed form is in doubt and a seed is given."""
-
-    def __init__(self, spec: ModelSpec, book: PriceBook, seed: int | None, why: tuple[str, ...] = ()) -> None:
-        self.spec, self.seed, self.bill, self.month = spec, seed, None, None
-        self.pool, time = _workers(spec, book)
-        self._fixed = 0.0 if self.pool is None else beside_workers(spec, book)
-        self.doubts = () if self.pool is None else in_doubt(spec, self.pool, fixed=self._fixed) or why
-        if not self.doubts or seed is None or self.pool is None:
-            return
-        self.month = month_of(spec, self.pool, seed, self._fixed, to_the_end=bool(why))
-        if self.month is not None:
-            self.bill = bill_of(_target(spec), _demand(spec), book, as_seen(Seen.in_month(self.month)))
-            self._moves = moves(self.month, time, book.month_hours)
-
-    bill: Bill | None
-    month: SimulatedMonth | None
-    _moves: Decimal
-
-    def of_others(self, other: ModelSpec, factor: Decimal, share: Decimal | None) -> Times | None:
-        """The worker time of other months: moved as far as the expected one, where they are in doubt as well."""
-        if self.month is None:
-            return None
-        return moved(self._moves, lambda pool: in_doubt(other, pool, factor, share, self._fixed))
-
-    def assumptions(self, found: tuple[Assumption, ...]) -> tuple[Assumption, ...]:
-        """With what the simulation does that the closed form leaves out."""
-        if self.month is None:
-            return found
-        told = simulated_assumptions(found, self.spec.traffic, self.month, self._moves)
-        return (*told, *self.month.estimate.assumptions)
-
-    def response(self, closed: ResponseTime | None) -> ResponseTime | None:
-        """The latency in the same runs; a fleet whose starts are not known has none."""
-        if self.month is None or self.pool is None or self.pool.rejects_at_cap or closed is None:
-            return closed
-        return replace(response_of(self.month), refused_share=closed.refused_share, added=closed.added)
-
-    def told(self, closed_form_usd: Decimal) -> Simulation | None:
-        """What the cost says about it."""
-        return None if self.month is None else told(self.spec, self.month, self.doubts, closed_form_usd)
-
-    @property
-    def interval_percent(self) -> Decimal | None:
-        """Half of the 95 % interval; None without a simulation."""
-        return None if self.month is None else interval_percent(self.month)
-
-    @property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """That the closed form is used where it is in doubt, or that an interval is wide."""
-        if self.pool is None:
-            return ()
-        return simulation_diagnostics(self.spec, self.pool, self.doubts, self.month, self.seed)
-
-
-def _workers(spec: ModelSpec, book: PriceBook) -> tuple[Pool | None, WorkerTime]:
-    """Those of a spec whose times are known, and how long they live by the closed form; None without workers."""
-    asked: list[tuple[Pool, WorkerTime]] = []
-
-    def times(demand: Demand, fleet: Fleet, month_hours: Decimal) -> WorkerTime:
-        asked.append((whole_pool_of(demand, fleet), worker_time(demand, fleet, month_hours)))
-        return asked[-1][1]
-
-    bill_of(_target(spec), _demand(spec), book, times)
-    return asked[-1] if asked else (None, WorkerTime())
-
-
-def fleet_pool(spec: ModelSpec, book: PriceBook) -> Pool | None:
-    """The workers of a spec whose times are known, as a simulation takes them; None without workers."""
-    return _workers(spec, book)[0]
-
-
-def bill_seen(spec: ModelSpec, book: PriceBook, seen: Seen) -> Bill:
-    """The bill of what a simulation has seen."""
-    return bill_of(_target(spec), _demand(spec), book, as_seen(seen))
-
-
-def beside_workers(spec: ModelSpec, book: PriceBook) -> float:
-    """What is billed beside the workers that come and go, in workers of them; 0 where those cost nothing by time."""
-    each = usd_per_worker_s(spec, book)["busy"] * float(book.month_hours * 3600)
-    return float(_with_time(spec, book, WorkerTime())) / each if each else 0.0
-
-
-def usd_per_worker_s(spec: ModelSpec, book: PriceBook) -> dict[str, float]:
-    """Dollars that a worker costs a second by what it does, with its CPU and memory."""
-    second = Decimal(10**6)
-    one_of_each = {
-        "busy": WorkerTime(busy_s=second),
-        "idle": WorkerTime(idle_s=second),
-        "cold_start": WorkerTime(cold_start_s=second),
-        "always_on": WorkerTime(always_on_s=second),
-    }
-    none = _with_time(spec, book, WorkerTime())
-    return {kind: float((_with_time(spec, book, time) - none) / second) for kind, time in one_of_each.items()}
-
-
-def _with_time(spec: ModelSpec, book: PriceBook, time: WorkerTime) -> Decimal:
-    counted = Counted(refused_share=Decimal(0), minimum_share=Decimal(0), wait_s=Decimal(0), method=None)
-    given = replace(time, counted=counted)
-    return bill_of(_target(spec), _demand(spec), book, lambda *_: given).at_least_usd
+    return (ExpectedMonth(spec, book, seed, () if found is None else (CHOSEN,)).bill or bill).monthly_usd
 
 
 def error_of_bill(
@@ -370,10 +202,10 @@ def error_of_bill(
 
 def bill_at(spec: ModelSpec, book: PriceBook, factor: Decimal, *, base: int | None = None) -> Bill:
     """The bill at the rate times `factor`; of a hybrid with that base. The spec's times are known."""
-    target = _target(spec)
+    target = target_of(spec)
     if isinstance(target, Hybrid) and base is not None:
         target = replace(target, base=base)
-    return bill_of(target, _demand(spec, factor), book)
+    return bill_of(target, demand_for(spec, factor), book)
 
 
 def plan_of_target(target: RunpodTarget | Target) -> str | None:
@@ -405,35 +237,9 @@ def _times(count: int, name: str) -> str:
     return f"{count} × {name}" if count > 1 else name
 
 
-# ------------------------------------------------------------------------------------------------------------ inputs
-def _target(spec: ModelSpec) -> Target:
-    target = spec.placed
-    assert not isinstance(target, RunpodTarget), "priced by its own rules"
-    return target
-
-
-def _estimated(spec: ModelSpec, book: PriceBook) -> Estimated | None:
-    hardware, target = hardware_of(_target(spec), book), _target(spec)
-    instance = isinstance(target, LambdaSagemaker)
-    return estimated_on(spec, hardware.cards, max(hardware.gpu_count, 1), instance=instance)
-
-
-def _demand(spec: ModelSpec, factor: Decimal = Decimal(1), active_share: Decimal | None = None) -> Demand:
-    """The spec's; quiet where it says nothing of its traffic, which is told apart by `_missing`."""
-    if active_share is not None and spec.traffic is not None and spec.traffic.active_share is None:
-        spec = replace(spec, traffic=replace(spec.traffic, active_share=active_share))
-    batch = batch_of(spec, factor=factor) if _takes_batches(_target(spec)) else None
-    return batch or demand_of(spec, factor=factor) or quiet(spec)
-
-
-def _takes_batches(target: Target) -> bool:
-    """Whether requests that lie ready wait for their turn: elsewhere they are refused, or their wait is cut off."""
-    return isinstance(target, Modal)
-
-
 def _deadline(spec: ModelSpec, book: PriceBook) -> Deadline | None:
     """How a batch does on all containers, and what it takes to be in time; the bill is known."""
-    target, demand = _target(spec), _demand(spec)
+    target, demand = target_of(spec), demand_for(spec)
     if demand.batch is None or spec.traffic is None or spec.traffic.batch is None or not isinstance(target, Modal):
         return None
     runs: list[BatchRun] = []
@@ -453,23 +259,12 @@ def _deadline(spec: ModelSpec, book: PriceBook) -> Deadline | None:
     return deadline_of(spec.traffic.batch, runs[0], target.containers_max, usd)
 
 
-def _missing(spec: ModelSpec) -> tuple[str, ...]:
-    """The keys of the spec's traffic without which the bill is unknown."""
-    if not _depends_on_traffic(_target(spec)):
-        return ()
-    if spec.traffic is None:
-        return ("traffic.requests_per_day",)
-    if spec.traffic.batch is not None:
-        return () if _takes_batches(_target(spec)) else ("traffic.batch",)
-    return ("traffic.log",) if spec.traffic.requests_per_day is None else ()
-
-
 def dispatches(spec: ModelSpec) -> tuple[Dispatch, ...]:
     """Which other rules of dispatch may hold: on workers that a platform starts and stops one by one.
 
     Instances of SageMaker go by the requests of all of them, whichever gets one; pods stay.
     """
-    target = _target(spec)
+    target = target_of(spec)
     least = min(minimum for _, minimum in minimums(spec.schedule)) if spec.schedule is not None else None
     match target:
         case Modal():
@@ -480,10 +275,6 @@ def dispatches(spec: ModelSpec) -> tuple[Dispatch, ...]:
             return other_dispatches(target.workers_min if least is None else least, target.workers_max)
         case _:
             return ()
-
-
-def _depends_on_traffic(target: Target) -> bool:
-    return not isinstance(target, RunpodPod)
 
 
 # ------------------------------------------------------------------------------------------------------------- money
@@ -502,7 +293,7 @@ def _split(bill: Bill) -> Split:
 
 def _hourly_worst_case(spec: ModelSpec, book: PriceBook) -> Decimal | None:
     """All workers on for an hour; requests, data and disks come on top."""
-    target, quiet = _target(spec), Demand(requests_per_day=Decimal(0))
+    target, quiet = target_of(spec), Demand(requests_per_day=Decimal(0))
     match target:
         case LambdaSagemaker():
             target = replace(target, instances_min=target.instances_max)
@@ -562,7 +353,7 @@ def _assumptions(
         found.append(assumption(spec.schedule, of=of, log=profile is not None and overlays_a_log(profile)))
     if base is not None:
         found.append(base)
-    if spec.traffic is not None and spec.traffic.requests_per_day and _depends_on_traffic(_target(spec)):
+    if spec.traffic is not None and spec.traffic.requests_per_day and depends_on_traffic(target_of(spec)):
         told = {item.name: item for item in guess.assumptions} if guess else {}
         found += [told.pop(item.name, item) for item in _figures(spec)] + list(told.values())
         if isinstance(spec.target, SagemakerServerless):
@@ -586,14 +377,14 @@ def _figures(spec: ModelSpec) -> list[Assumption]:
         ),
         Assumption(name="concurrency", value=str(performance.concurrency), source=concurrency_source(spec)),
         Assumption(name="cold_start", value=f"{plain(performance.cold_start_s)} s", source="spec"),
-        *_idle_timeout(_target(spec)),
+        *_idle_timeout(target_of(spec)),
         *_dispatch(spec),
     ]
 
 
 def _dispatch(spec: ModelSpec) -> list[Assumption]:
     rules = dispatches(spec)
-    match _target(spec):
+    match target_of(spec):
         case Modal():
             return [dispatch("Modal", rules)] if rules else []
         case Hybrid(burst=burst):
@@ -617,7 +408,7 @@ def _idle_timeout(target: Target) -> list[Assumption]:
 def _overload(spec: ModelSpec, missing: tuple[str, ...]) -> list[Diagnostic]:
     if missing:
         return []
-    target, others, outcome = _target(spec), 0, None
+    target, others, outcome = target_of(spec), 0, None
     match target:
         case LambdaSagemaker():
             outcome = f"they wait up to the {ANSWER_S} s in which the endpoint must answer, and fail then"

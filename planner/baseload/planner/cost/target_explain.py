@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.cost.explain import STEP, TOTAL, Bound, Kind, Quantity, Term, product, requests_of, shortest
-from baseload.planner.cost.target import at_base
+from baseload.planner.cost.target_month import at_base
 from baseload.planner.spec.model import RunpodTarget
 from baseload.planner.targets.aws import (
     SCALE_IN_S,

@@ -20,8 +20,8 @@ from baseload.planner.diagnostics import Location, Severity
 from baseload.planner.errors import UsageError
 from baseload.planner.performance.estimate import service_time
 from baseload.planner.performance.gpus import POOLS
+from baseload.planner.simulated.expected import as_simulated
 from baseload.planner.simulated.replications import Workers, as_costed, service_times, workers_of
-from baseload.planner.simulated.runpod import as_simulated
 from baseload.planner.simulator import Simulated, replay
 from baseload.planner.spec.model import Model, ModelSpec, RunpodTarget, Tokens
 from baseload.planner.targets.hardware import cards_of_pool, hardware_of

@@ -24,6 +24,7 @@ from baseload.planner.errors import BaseloadError, UsageError
 from baseload.planner.pool import Dispatch, Pool
 from baseload.planner.pool.latency import Latency, latency_over
 from baseload.planner.prices import PriceBook
+from baseload.planner.simulated.expected import as_simulated, demand_of, in_doubt, is_simulated
 from baseload.planner.simulated.fleet import Seen
 from baseload.planner.simulated.month import (
     FEWEST,
@@ -37,7 +38,6 @@ from baseload.planner.simulated.month import (
     until_narrow,
     whole_patterns,
 )
-from baseload.planner.simulated.runpod import as_simulated, demand_of, in_doubt, is_simulated
 from baseload.planner.simulator import Simulated, replay, simulate
 from baseload.planner.spec.model import ModelSpec, RunpodTarget, Traffic
 from baseload.planner.targets.hybrid import Hybrid
@@ -197,7 +197,7 @@ def replications(
         )
     given = spec
     if isinstance(spec.target, Hybrid):
-        from baseload.planner.cost.target import with_base
+        from baseload.planner.cost.target_month import with_base
 
         spec = with_base(spec, book, seed)
     to_the_end = spec is not given  # as its sizes were compared
@@ -301,7 +301,7 @@ def _of_runpod(spec: ModelSpec, cost: Cost) -> Workers:
 
 
 def _of_fleet(spec: ModelSpec, cost: Cost, book: PriceBook) -> Workers:
-    from baseload.planner.cost.target import beside_workers, bill_seen, fleet_pool, usd_per_worker_s
+    from baseload.planner.cost.target_month import beside_workers, bill_seen, fleet_pool, usd_per_worker_s
 
     pool = fleet_pool(spec, book)
     if pool is None:
