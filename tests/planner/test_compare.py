@@ -184,7 +184,7 @@ def test_overlapping_ranges_are_not_distinguishable() -> None:
             continue
         ends = best.monthly_usd.low, best.monthly_usd.high, item.monthly_usd.low, item.monthly_usd.high
         assert None not in ends
-        low, high = (D("0.67"), D(2)) if item.doubts else (D(1), D(1))
+        low, high = (D("0.47"), D("2.69")) if item.doubts else (D(1), D(1))
         assert not best.doubts
         apart = (
             item.monthly_usd.low * low > best.monthly_usd.high or item.monthly_usd.high * high < best.monthly_usd.low

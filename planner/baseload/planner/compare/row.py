@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 SCHEMA = "baseload.compare/1"
 UNKNOWN_MONTH = Spread()
 NO_PRICE = "no price is published, and none is entered"
-IN_DOUBT = Decimal("0.67"), Decimal(2)
-"""How far a month may lie beyond its range where the closed form is in doubt: half too high, or half too low."""
+IN_DOUBT = Decimal("0.47"), Decimal("2.69")
+"""How far a month may lie beyond its range where the closed form is in doubt: as the worst of the reasons did in 19 of
+20 cases (docs/cost-model.md)."""
 SAME_SPEED = "the speed on this GPU is not known: billed as if it were the speed on the spec's own"
 
 
