@@ -137,9 +137,11 @@ def test_machines_that_are_always_on_have_no_schedule() -> None:
         assert item.price is not None
         assert item.price.usd_per_hour is not None
         assert item.monthly_usd.expected == (730 * item.price.usd_per_hour * item.gpu_count).quantize(D("0.01"))
-    burst = row(found, "modal/L40S/from zero")
+    burst = row(found, "modal/L40S/by the schedule")
     assert burst.spec is not None
     assert burst.spec.schedule == office
+    ids = [item.id for item in found.rows if item.id.startswith(("modal/L40S", "runpod/ADA_24"))]
+    assert ids == ["runpod/ADA_24/flex", "modal/L40S/by the schedule"]  # from one at least would be the same
 
 
 def test_what_is_not_possible_says_why() -> None:

@@ -19,6 +19,7 @@ from baseload.planner.targets.rented import Rented
 from baseload.planner.targets.runpod import RunpodPod
 
 if TYPE_CHECKING:
+    from baseload.planner.spec.model import ModelSpec
     from baseload.planner.targets import Target
 
 
@@ -33,7 +34,7 @@ def own_rows(about: Question) -> Iterator[Row]:
         target=_name(target),
         gpu=f"{target.dedicated.gpu} + {target.burst.gpu}" if isinstance(target, Hybrid) else about.own.name,
         gpu_count=1 if hybrid else about.own.gpu_count,
-        mode=_mode(target, cost),
+        mode=_mode(about.spec, target, cost),
         status=Status.RANKED,
         deployable=False,
         own=True,
@@ -81,24 +82,25 @@ def _name(target: Target) -> str:
             return target.provider
 
 
-def _mode(target: Target, cost: Cost) -> str:
+def _mode(spec: ModelSpec, target: Target, cost: Cost) -> str:
+    scheduled = spec.schedule is not None
     match target:
         case LambdaSagemaker():
-            return _workers(target.instances_min, target.instances_max)
+            return _workers(target.instances_min, target.instances_max, scheduled)
         case SagemakerServerless():
             return f"up to {target.max_concurrency} at once"
         case RunpodPod():
             return f"{target.pods} always on, {target.tier}"
         case Modal():
-            return _workers(target.containers_min, target.containers_max)
+            return _workers(target.containers_min, target.containers_max, scheduled)
         case Hybrid():
             base = cost.bill.base if cost.bill is not None else target.base
             return f"base {'unknown' if base is None else base}"
         case Rented():
             always = cost.price is not None and cost.price.always_on
             least = max(target.workers_min, 1) if always else target.workers_min
-            return _workers(least, least if always else target.workers_max)
+            return _workers(least, least if always else target.workers_max, scheduled)
 
 
-def _workers(least: int, most: int) -> str:
-    return f"{least} always on" if least >= most else from_least(least)
+def _workers(least: int, most: int, scheduled: bool) -> str:
+    return f"{least} always on" if least >= most else from_least(least, scheduled=scheduled)

@@ -52,7 +52,7 @@ def rented_rows(about: Question) -> Iterator[Row]:
             yield replace(blank, reasons=(why,))
             continue
         demands = about.demands(times, offer.copies)
-        modes = list(_modes(offer, steady, most_workers(spec, steady)))
+        modes = list(_modes(offer, steady, most_workers(spec, steady), scheduled=spec.schedule is not None))
         for mode, target in modes if spec.serves == about.measured else modes[:1]:
             fleet = fleet_of(target, about.book)
             row = replace(blank, mode=mode, assumptions=_assumptions(offer, fleet))
@@ -124,7 +124,7 @@ def _no_speed(spec: ModelSpec) -> str:
     return "the service time is unknown: measure it, for instance `performance: {service_time: 1.8s}`"
 
 
-def _modes(offer: Offer, steady: int, most: int) -> Iterator[tuple[str, Target]]:
+def _modes(offer: Offer, steady: int, most: int, *, scheduled: bool) -> Iterator[tuple[str, Target]]:
     """How it can be run: always on, from zero or from one; `steady` workers are enough where none is started."""
     row, count, fixed = offer.row, offer.count, f"{steady} always on"
     if row.provider == "runpod":
@@ -135,10 +135,10 @@ def _modes(offer: Offer, steady: int, most: int) -> Iterator[tuple[str, Target]]
         yield fixed, LambdaSagemaker(instance=row.gpu, instances_min=steady, instances_max=steady, region=region)
         return
     if row.provider == "modal":
-        for least in (0, 1):
+        for least in (0,) if scheduled else (0, 1):
             if least < most:
                 yield (
-                    from_least(least),
+                    from_least(least, scheduled=scheduled),
                     Modal(gpu=row.gpu, gpu_count=count, containers_min=least, containers_max=most),
                 )
         return
@@ -148,11 +148,13 @@ def _modes(offer: Offer, steady: int, most: int) -> Iterator[tuple[str, Target]]
     if row.always_on or row.keep_warm_s is None:
         yield fixed, replace(base, workers_min=steady, workers_max=steady)
     if not row.always_on:
-        for least in (0, 1):
+        for least in (0,) if scheduled else (0, 1):
             if least < most and (row.keep_warm_s is not None or least == 0):
-                yield from_least(least), replace(base, workers_min=least, workers_max=most)
+                yield from_least(least, scheduled=scheduled), replace(base, workers_min=least, workers_max=most)
 
 
-def from_least(least: int) -> str:
-    """How a target that comes and goes is called."""
+def from_least(least: int, *, scheduled: bool) -> str:
+    """How a target that comes and goes is called; under a schedule of the minimum there is one such way."""
+    if scheduled:
+        return "by the schedule"
     return f"from {'zero' if least == 0 else least}"

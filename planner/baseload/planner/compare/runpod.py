@@ -39,6 +39,8 @@ def runpod_rows(about: Question) -> Iterator[Row]:
         times = about.times(cards_of_pool(pool), count, "runpod")
         wanted = given or RunpodTarget(gpu=pool.id, workers_max=_most(about, times))
         for mode in RunpodMode if spec.serves == about.measured else (RunpodMode.FLEX,):
+            if spec.schedule is not None and mode is not wanted.mode and spec.service_level.cold_starts:
+                continue  # its minimum, and so its bill, would be the same
             as_it_stands = own and mode is wanted.mode
             least = 0 if mode is RunpodMode.FLEX else max(1, wanted.workers_min)
             changed = replace(wanted, gpu=pool.id, gpu_count=count, mode=mode, workers_min=least)
