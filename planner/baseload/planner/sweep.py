@@ -113,7 +113,7 @@ def sweep(spec: ModelSpec, book: PriceBook) -> Sweep:
             )
             for each in specs
         ),
-        comparisons=tuple(compare(each, book) for each in specs),
+        comparisons=tuple(compare(each, book, seed=None) for each in specs),
     )
 
 
@@ -195,5 +195,9 @@ def _point(spec: ModelSpec, book: PriceBook) -> Point:
         usd_per_1000_requests=cost.usd_per_1000_requests,
         hourly_worst_case_usd=cost.hourly_worst_case_usd,
         response=cost.response,
-        warnings=tuple(item.summary for item in cost.diagnostics if item.severity is Severity.WARNING),
+        warnings=tuple(
+            item.summary
+            for item in cost.diagnostics
+            if item.severity is Severity.WARNING or item.code == "plan/in-doubt"
+        ),
     )

@@ -24,19 +24,21 @@ from baseload.planner.compare.row import SCHEMA, Comparison, Row, Status, ranked
 from baseload.planner.compare.runpod import runpod_rows
 from baseload.planner.compare.simulated import MONTHS, simulated
 from baseload.planner.compare.wanted import judged_by
+from baseload.planner.cost import SEED
 from baseload.planner.prices import PriceBook
 from baseload.planner.spec.model import Model, ModelSpec, Precision
 
 __all__ = ["SCHEMA", "Comparison", "Row", "Status", "compare"]
 
 
-def compare(spec: ModelSpec, book: PriceBook, most: int | None = None) -> Comparison:
+def compare(spec: ModelSpec, book: PriceBook, most: int | None = None, *, seed: int | None = SEED) -> Comparison:
     """The spec on everything the book has a row of; the order does not depend on that of the book's rows.
 
     With `most` only so many rows of each kind, the cheapest, and those that compete for the cheapest that can be
-    deployed have a range and a latency; the others their expected month alone, in half the time.
+    deployed have a range and a latency; the others their expected month alone, in half the time. Without a `seed`
+    nothing is simulated.
     """
-    about = Question.of(spec, book)
+    about = Question.of(spec, book, seed)
     rows = _all(about) if most is None else _first(about, most + MONTHS)
     if isinstance(spec.serves, Model):
         rows = [replace(row, precision=str(spec.serves.precision)) for row in rows]
@@ -47,9 +49,9 @@ def compare(spec: ModelSpec, book: PriceBook, most: int | None = None) -> Compar
         name=spec.name,
         spec_digest=spec.digest,
         book=book.name,
-        rows=ranked(simulated(wanted, book, lambda row: judged_by(row, spec))),
+        rows=ranked(simulated(wanted, book, lambda row: judged_by(row, spec), seed)),
     )
-    return compare(spec, book) if most is not None and found.best_deployable is None else found
+    return compare(spec, book, seed=seed) if most is not None and found.best_deployable is None else found
 
 
 def _all(about: Question) -> list[Row]:

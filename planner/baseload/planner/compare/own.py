@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from baseload.planner.compare.priced import Question, added, extras
 from baseload.planner.compare.rented import from_least
 from baseload.planner.compare.row import Row, Status, judged, timed, unknown_figure
-from baseload.planner.cost import SEED, Cost, cost_of
+from baseload.planner.cost import Cost, cost_of
 from baseload.planner.performance.on_cards import Times
 from baseload.planner.spec.model import Auto, RunpodTarget
 from baseload.planner.targets.aws import LambdaSagemaker, SagemakerServerless
@@ -28,7 +28,7 @@ def own_rows(about: Question) -> Iterator[Row]:
     target = about.spec.target
     if isinstance(target, RunpodTarget | Auto):
         return
-    cost = cost_of(about.spec, about.book, SEED)
+    cost = cost_of(about.spec, about.book, about.seed)
     hybrid = isinstance(target, Hybrid)
     row = Row(
         target=_name(target),

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from baseload.planner.compare.row import Row, Status, envelope, judged, served, unknown_figure
-from baseload.planner.cost import BURSTS, SESSIONS, Spread
+from baseload.planner.cost import BURSTS, SEED, SESSIONS, Spread
 from baseload.planner.cost.target import dispatches, error_of_bill
 from baseload.planner.performance.on_cards import Times, on_another_platform, times_on
 from baseload.planner.pool import Dispatch
@@ -51,15 +51,17 @@ class Question:
     """Price rows that are looked at; None is all."""
     ranged: bool = True
     """False: expected months alone, to see which rows are worth a range and a latency."""
+    seed: int | None = SEED
+    """Of months that are simulated where the closed form is in doubt; None leaves them in doubt."""
 
     @classmethod
-    def of(cls, spec: ModelSpec, book: PriceBook) -> Question:
+    def of(cls, spec: ModelSpec, book: PriceBook, seed: int | None = SEED) -> Question:
         """About the spec as it stands."""
         own = hardware_of(spec.target, book)
         if isinstance(spec.target, Auto) and isinstance(spec.serves, Model) and spec.traffic and spec.traffic.tokens:
             # Nobody says on which GPU it was measured: estimates are at least alike for all of them.
             spec = replace(spec, performance=replace(spec.performance, service_time_s=None))
-        return cls(spec=spec, measured=spec.serves, own=own, book=book, asked=Asked.of(spec))
+        return cls(spec=spec, measured=spec.serves, own=own, book=book, asked=Asked.of(spec), seed=seed)
 
     def times(self, cards: Sequence[Card], count: int, platform: str) -> Times:
         """On other cards, of another platform."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from baseload.planner.compare.priced import Question, ends_of
 from baseload.planner.compare.rented import most_workers
 from baseload.planner.compare.row import Row, Status, envelope, judged, served
-from baseload.planner.cost import SEED, Cost, Spread, expected_month_usd
+from baseload.planner.cost import Cost, Spread, expected_month_usd
 from baseload.planner.cost.ranges import error_of
 from baseload.planner.cost.runpod import dispatches, runpod_cost
 from baseload.planner.performance.estimate import estimated
@@ -66,7 +66,7 @@ def _runpod_row(spec: ModelSpec, about: Question, times: Times, *, own: bool) ->
     given = spec.performance.service_time_s is not None
     spec = replace(spec, performance=times.expected) if given else spec
     whole = own and about.ranged
-    cost = runpod_cost(spec, book, SEED if whole else None, ranged=whole)
+    cost = runpod_cost(spec, book, about.seed if whole else None, ranged=whole)
     fast, slow = (times.fast, times.slow) if given else (spec.performance, spec.performance)
     fast_guess, slow_guess = (estimated(replace(spec, performance=end)) for end in (fast, slow))
     times = replace(

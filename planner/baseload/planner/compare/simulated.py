@@ -23,15 +23,18 @@ MONTHS, REQUESTS = 8, 600_000
 """Simulated at most; no further one after so many requests: two seconds or so, at worst three."""
 
 
-def simulated(rows: Iterable[Row], book: PriceBook, judged: Callable[[Row], Row]) -> list[Row]:
-    """The rows, with simulated months in place of those of the closed form among the first; `judged` is by the spec."""
+def simulated(rows: Iterable[Row], book: PriceBook, judged: Callable[[Row], Row], seed: int | None = SEED) -> list[Row]:
+    """The rows, with simulated months in place of those of the closed form among the first; `judged` is by the spec.
+
+    Without a seed none is simulated.
+    """
     found = {row.id: _with_doubts(row, book) for row in rows}
-    left, requests = MONTHS, 0
+    left, requests = MONTHS if seed is not None else 0, 0
     while left > 0 and requests <= REQUESTS:
         row = next((row for row in _competing(list(found.values())) if row.doubts and not row.tried), None)
         if row is None:
             break
-        there = judged(_simulated(row, book))
+        there = judged(_simulated(row, book, seed))
         found[row.id] = there
         left, requests = left - 1, requests + (there.simulation.requests if there.simulation else 0)
     return list(found.values())
@@ -55,10 +58,10 @@ def _competing(rows: list[Row]) -> Iterator[Row]:
             yield from (some[0], *some[1:2], *sizes)
 
 
-def _simulated(row: Row, book: PriceBook) -> Row:
+def _simulated(row: Row, book: PriceBook, seed: int | None) -> Row:
     """With its expected month and latency from the same runs; the ends of the range move as far."""
     assert row.spec is not None, "is in doubt"
-    cost, month = cost_of(row.spec, book, SEED), row.monthly_usd
+    cost, month = cost_of(row.spec, book, seed), row.monthly_usd
     seen, closed = cost.monthly_usd.expected, month.expected
     if cost.simulation is None or seen is None or not closed or month.low is None or month.high is None:
         return replace(row, tried=True)
