@@ -219,3 +219,12 @@ def test_hours_of_a_log_that_are_not_those_of_a_schedule_are_refused(spec: Make)
     assert explain(logged, cost, BOOK).command is None
     with pytest.raises(BaseloadError, match="schedule"):
         replications(logged, BOOK)
+
+
+def test_the_shifts_of_a_scheduled_base_are_by_its_replicas() -> None:
+    """A schedule of the base leaves the minimum of the burst alone, in the closed form of each shift as well."""
+    pool = Pool(arrivals_per_s=0.0, service_s=2, workers_max=4, dedicated=3, schedule_of_base=True)
+    profile = RateProfile(stretches=(Stretch(604_800.0, 0.1),))
+    shifts = Demand(profile=profile, minimums=((0.0, 0), (86_400.0, 3))).shifts(pool)
+    assert [(shift.pool.dedicated, shift.pool.workers_min) for shift in shifts] == [(0, 0), (3, 0)]
+    assert [shift.share for shift in shifts] == pytest.approx([1 / 7, 6 / 7])

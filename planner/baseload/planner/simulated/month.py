@@ -74,9 +74,7 @@ class Demand:
             pieces.setdefault(least, []).append(Stretch(seconds, rate))
         found = ((least, RateProfile(stretches=tuple(of))) for least, of in pieces.items())
         return tuple(
-            Shift(
-                profile.seconds / WEEK_S, replace(pool, workers_min=least), replace(self, profile=profile, minimums=())
-            )
+            Shift(profile.seconds / WEEK_S, _with_least(pool, least), replace(self, profile=profile, minimums=()))
             for least, profile in found
         )
 
